@@ -1,0 +1,61 @@
+"""The frame of every door: a parser with examples, and errors as one line with an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from clir.support.errors import ClirError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with examples under the help, full option names only, and one-line usage errors."""
+
+    def __init__(self, door: str, description: str, examples: str) -> None:
+        super().__init__(
+            prog=f"python -m clir.{door}",
+            description=description,
+            epilog="examples:\n" + "\n".join("  " + line for line in examples.strip().splitlines()),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message} (see --help)", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def run_door(parser: Parser, work: Callable[[argparse.Namespace], None], argv: Sequence[str] | None = None) -> int:
+    """Parse `argv`, do `work`, and return the exit status: 0, 1 (failure), 2 (wrong use), 130 (interrupted)."""
+    options = parser.parse_args(argv)
+    try:
+        work(options)
+        sys.stdout.flush()
+    except ClirError as error:
+        if options.debug:
+            raise
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: not an error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        if options.debug:
+            raise
+        print(f"{parser.prog}: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if options.debug:
+            raise
+        print(
+            f"{parser.prog}: unexpected {type(error).__name__}: {' '.join(str(error).split())} "
+            "(run again with --debug for the traceback)",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
