@@ -1,0 +1,243 @@
+"""Encoders: a model, named by folder, hub id or class, that gives vectors for queries and documents."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clir.encoding.folder import Side, TowerSpec, UnsupportedModel, read_folder
+from clir.support.errors import ClirError, UsageError
+
+if TYPE_CHECKING:
+    from clir.encoding.tower import Tower
+
+Vectors = NDArray[np.float32]
+Precision = Literal["fp32", "bf16", "auto"]
+PRECISIONS = ("fp32", "bf16", "auto")
+BATCH_SIZE = 32
+HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
+CLASS_NAME = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+# What a model on the hub may consist of: no code, no pickles.
+HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "**/*.json", "**/*.safetensors"]
+
+
+class Encoder(Protocol):
+    """What searching and indexing need of a model."""
+
+    name: str
+
+    @property
+    def dimension(self) -> int:
+        """Width d of the vectors."""
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32 vectors of queries."""
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32 vectors of documents."""
+
+    def fingerprint(self, side: Side) -> str:
+        """A short digest of everything that decides the vectors of `side`."""
+
+
+@dataclasses.dataclass
+class TowerEncoder:
+    """The encoder of a sentence-transformers or transformers folder; each tower is loaded when first used.
+
+    batch_size: texts a forward pass; precision: bf16 autocast or fp32 (`auto`: bf16 where the
+    processor or GPU computes in it).
+    """
+
+    name: str
+    folder: Path
+    batch_size: int = BATCH_SIZE
+    device: str = "cpu"
+    precision: Precision = "fp32"
+    _towers: dict[TowerSpec, Tower] = dataclasses.field(default_factory=dict, repr=False)
+
+    @property
+    def dimension(self) -> int:
+        """Width d of the vectors."""
+        return self.tower("query").dimension
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32 vectors of queries, behind the model's query prompt."""
+        return self._encode(texts, "query")
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32 vectors of documents, behind the model's document prompt."""
+        return self._encode(texts, "document")
+
+    def fingerprint(self, side: Side) -> str:
+        """Digest of the side's weights, tokenizer, pooling, head, prompt and length limit."""
+        from clir.encoding.fingerprint import fingerprint
+
+        return fingerprint(self.spec(side))
+
+    def spec(self, side: Side) -> TowerSpec:
+        """What the folder says of `side`."""
+        return read_folder(self.folder, side)
+
+    def tower(self, side: Side) -> Tower:
+        """The tower of `side`; sides that share weights share the loaded transformer."""
+        from clir.encoding.tower import load_tower
+
+        spec = dataclasses.replace(self.spec(side), prompt="")
+        if spec not in self._towers:
+            self._towers[spec] = load_tower(spec, self.device)
+        return self._towers[spec]
+
+    def _encode(self, texts: Sequence[str], side: Side) -> Vectors:
+        import torch
+
+        tower, prompt = self.tower(side), self.spec(side).prompt
+        rows = tower.token_ids(texts, prompt)
+        vectors = np.empty((len(rows), tower.dimension), dtype=np.float32)
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            for chosen in batches_by_length(rows, self.batch_size):
+                if tower.spec.pool_prompt:
+                    batch = tower.pad([rows[at] for at in chosen])
+                else:
+                    batch = tower.tokenize([texts[at] for at in chosen], prompt)
+                vectors[chosen] = tower(batch.to(self.device)).sentence.float().cpu().numpy()
+        return vectors
+
+
+@dataclasses.dataclass
+class SentenceTransformerEncoder:
+    """The encoder of a folder with modules of its own, computed by sentence-transformers itself."""
+
+    name: str
+    folder: Path
+    batch_size: int = BATCH_SIZE
+    device: str = "cpu"
+    precision: Precision = "fp32"
+
+    @functools.cached_property
+    def _model(self) -> Any:
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            return SentenceTransformer(str(self.folder), device=self.device, local_files_only=True)
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise ClirError(f"cannot load the model in {self.folder}: {' '.join(str(error).split())}") from error
+
+    @property
+    def dimension(self) -> int:
+        """Width d of the vectors."""
+        return int(self._model.get_embedding_dimension())
+
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32 vectors of queries."""
+        return self._encode(self._model.encode_query, texts)
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """(n, d) float32 vectors of documents."""
+        return self._encode(self._model.encode_document, texts)
+
+    def fingerprint(self, side: Side) -> str:
+        """Digest of all files of the folder."""
+        from clir.encoding.fingerprint import fingerprint_of_files
+
+        return fingerprint_of_files(self.folder)
+
+    def _encode(self, encode: Any, texts: Sequence[str]) -> Vectors:
+        with autocast(self.device, self.precision):
+            vectors = encode(list(texts), batch_size=self.batch_size, show_progress_bar=False)
+        return np.asarray(vectors, dtype=np.float32)
+
+
+def load_encoder(
+    name: str, *, batch_size: int = BATCH_SIZE, device: str = "cpu", precision: Precision = "fp32"
+) -> Encoder:
+    """The encoder named by a folder, a hub id (`org/model`) or `package.module:Class`.
+
+    Raises UsageError if `name` is none of these, or the folder holds no model.
+    """
+    if CLASS_NAME.match(name) and not Path(name).exists():
+        return _from_class(name)
+    folder = model_folder(name)
+    try:
+        for side in ("query", "document"):
+            read_folder(folder, side)  # type: ignore[arg-type]
+    except UnsupportedModel:
+        return SentenceTransformerEncoder(name, folder, batch_size, device, precision)
+    return TowerEncoder(name, folder, batch_size, device, precision)
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model: `name` itself, or the hub's snapshot of it (safetensors and JSON only)."""
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if folder.exists() or not HUB_ID.match(name):
+        raise UsageError(f"no model at {name!r}: not a folder, not a hub id (org/model), not package.module:Class")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=HUB_PATTERNS))
+    # The hub's errors share no base class but Exception's (OSError, ValueError, its own).
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"no model folder {name}, and the model hub did not give it: {reason}") from error
+
+
+def autocast(device: str, precision: Precision) -> Any:
+    """The autocast context for `precision` on `device`; nothing for float32."""
+    import torch
+
+    chosen = "bf16" if precision == "auto" and computes_bf16(device) else precision
+    kind = torch.device(device).type
+    return torch.autocast(kind, dtype=torch.bfloat16, enabled=chosen == "bf16")
+
+
+def computes_bf16(device: str) -> bool:
+    """Whether `device` has instructions for bfloat16 (without them bf16 is slower than float32)."""
+    import torch
+
+    if torch.device(device).type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = _processor_flags()
+    return "avx512_bf16" in flags or "amx_bf16" in flags or "bf16" in flags
+
+
+@functools.cache
+def _processor_flags() -> frozenset[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.split() for line in lines if line.lower().startswith(("flags", "features"))), []))
+
+
+def batches_by_length(rows: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
+    """Positions of `rows` in batches of `size`, longest first, so that little padding is computed."""
+    order = sorted(range(len(rows)), key=lambda at: -len(rows[at]))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _from_class(name: str) -> Encoder:
+    module, _, attribute = name.partition(":")
+    try:
+        made: Encoder = getattr(importlib.import_module(module), attribute)()
+    except ImportError as error:
+        raise UsageError(f"cannot import the encoder {name}: {error}") from error
+    except AttributeError as error:
+        raise UsageError(f"module {module} has no class {attribute}") from error
+    missing = [
+        part
+        for part in ("encode_queries", "encode_documents", "fingerprint", "dimension")
+        if not hasattr(made, part)
+    ]
+    if missing:
+        raise UsageError(f"{name} is no encoder: it lacks {', '.join(missing)}")
+    return made
