@@ -1,0 +1,1 @@
+"""The Run, one ranking per topic: read, checked, put in canonical order, written, fused."""

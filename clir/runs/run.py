@@ -1,0 +1,198 @@
+"""The Run: for every topic a ranking of scored documents, checked and in one canonical order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from clir.runs.pairs import Integers, checked_ids, refuse_repeated, spans, table, topic_numbers
+from clir.support.errors import ClirError, UsageError
+
+# The integer that `ordered` gives to the greatest finite float32.
+GREATEST = 0x7F7FFFFF
+
+
+class Hit(NamedTuple):
+    """One retrieved document."""
+
+    docid: str
+    score: float
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One ranking per topic, in trec_eval's order: score as float32 descending, then docid descending.
+
+    `frame` has the columns `qid` (String), `docid` (String) and `score` (Float32); topics stand in order of
+    first appearance, each in one piece. Make one with `Run.of`, `Run.from_hits` or `clir.runs.trec.read_run`,
+    which check and sort; the bare constructor trusts its frame.
+    """
+
+    frame: pl.DataFrame
+    tag: str = "clir"
+
+    def __post_init__(self) -> None:
+        check_tag(self.tag)
+
+    @classmethod
+    def of(
+        cls, qids: Sequence[str] | pl.Series, docids: Sequence[str] | pl.Series, scores: Any, tag: str = "clir"
+    ) -> Run:
+        """A run from three parallel columns in any order.
+
+        Raises ClirError on columns of different length, an empty id or one with white space, a score that is
+        not finite as float32, and a document twice in one topic.
+        """
+        columns = [checked_ids(qids, "qid"), checked_ids(docids, "docid"), _float32(scores)]
+        return cls(canonical(table(columns, "a run")), tag)
+
+    @classmethod
+    def from_hits(cls, hits: Mapping[str, Sequence[tuple[str, float]]], tag: str = "clir") -> Run:
+        """A run from `{qid: [(docid, score), ...]}`; a topic without hits leaves no trace. Errors as `Run.of`."""
+        lengths = [len(ranking) for ranking in hits.values()]
+        qids = pl.Series("qid", list(hits), dtype=pl.String)
+        return cls.of(
+            qids.gather(np.repeat(np.arange(len(lengths)), lengths)),
+            [docid for ranking in hits.values() for docid, _ in ranking],
+            [score for ranking in hits.values() for _, score in ranking],
+            tag,
+        )
+
+    @property
+    def topics(self) -> list[str]:
+        """The topics that have hits, in order."""
+        return list(self._spans)
+
+    @cached_property
+    def lengths(self) -> Integers:
+        """The number of hits of each topic, in the order of `topics`."""
+        return np.array([stop - start for start, stop in self._spans.values()], dtype=np.int64)
+
+    @cached_property
+    def ranks(self) -> Integers:
+        """The rank of every line within its topic, from 1."""
+        starts = np.cumsum(self.lengths) - self.lengths
+        return np.arange(1, len(self) + 1) - np.repeat(starts, self.lengths)
+
+    @cached_property
+    def _spans(self) -> dict[str, tuple[int, int]]:
+        return spans(self.frame["qid"])
+
+    def __getitem__(self, qid: str) -> list[Hit]:
+        """The ranking of a topic, best first; empty for a topic that is not in the run."""
+        start, stop = self._spans.get(qid, (0, 0))
+        part = self.frame[start:stop]
+        return list(map(Hit, part["docid"].to_list(), part["score"].to_list()))
+
+    def as_dict(self) -> dict[str, dict[str, float]]:
+        """`{qid: {docid: score}}`, every ranking from its best hit on."""
+        docids, scores = self.frame["docid"].to_list(), self.frame["score"].to_list()
+        return {
+            qid: dict(zip(docids[start:stop], scores[start:stop], strict=True))
+            for qid, (start, stop) in self._spans.items()
+        }
+
+    def __len__(self) -> int:
+        """The number of lines: hits of all topics."""
+        return self.frame.height
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._spans)
+
+    def __contains__(self, qid: object) -> bool:
+        return qid in self._spans
+
+    def cut(self, k: int) -> Run:
+        """The best `k` hits of every topic."""
+        if k < 1:
+            raise UsageError(f"a run is cut to at least 1 hit a topic, not {k}")
+        return Run(self.frame.filter(pl.Series(self.ranks <= k)), self.tag)
+
+    def with_tag(self, tag: str) -> Run:
+        """The same rankings under another tag."""
+        return Run(self.frame, tag)
+
+    def distinct(self) -> Run:
+        """The same rankings with scores that fall strictly within every topic, as float32.
+
+        Every evaluator then sees the same order, whatever it does with ties. Where a score does not fall, it is
+        moved to the next lower float32; a run with distinct scores stays as it is.
+        """
+        scores = falling(self.frame["score"].to_numpy(), self.lengths)
+        return Run(self.frame.with_columns(pl.Series("score", scores)), self.tag)
+
+
+def check_tag(tag: str) -> None:
+    """Raise UsageError if `tag` is empty or has white space in it."""
+    if not tag or any(character.isspace() for character in tag):
+        raise UsageError(f"run tag {tag!r}: a tag is one word without white space")
+
+
+def canonical(frame: pl.DataFrame) -> pl.DataFrame:
+    """The lines of a run (`qid`, `docid`, `score` Float32, ids checked) in canonical order.
+
+    Raises ClirError on a score that is not finite and on a document twice in one topic.
+    """
+    finite = frame["score"].is_finite()
+    if not finite.all():
+        qid, docid, score = frame.row(finite.arg_min() or 0)
+        raise ClirError(f"topic {qid}, document {docid}: the score {score} is not finite as float32")
+    topic = topic_numbers(frame["qid"])
+    refuse_repeated(frame, topic, "the run")
+    # One integer per line that rises along the canonical order, ties aside.
+    key = (topic << 33) + ((1 << 31) - ordered(frame["score"].to_numpy()))
+    order = _order(key, frame["docid"])
+    if order is None:
+        return frame
+    rows = pl.Series(order.astype(np.uint32))
+    if (topic[1:] < topic[:-1]).any():
+        return frame.select(pl.all().gather(rows))
+    return frame.with_columns(pl.all().exclude("qid").gather(rows))
+
+
+def _order(key: Integers, docids: pl.Series) -> Integers | None:
+    """The rows by rising key and, where keys are equal, falling docid; None if they stand so already."""
+    order = None
+    if (key[1:] < key[:-1]).any():
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+    equal = np.flatnonzero(key[1:] == key[:-1])
+    if len(equal):
+        order = np.arange(len(key)) if order is None else order
+        tied = np.union1d(equal, equal + 1)
+        rows = pl.DataFrame({"key": key[tied], "docid": docids[order[tied]], "row": order[tied]})
+        order[tied] = rows.sort("key", "docid", descending=[False, True])["row"].to_numpy()
+    return order
+
+
+def ordered(scores: npt.NDArray[np.float32]) -> Integers:
+    """Integers in the order of finite float32 `scores`, one step for each float32; both zeros give 0."""
+    bits = np.ascontiguousarray(scores, dtype=np.float32).view(np.int32)
+    return np.where(bits >= 0, bits, -(bits & 0x7FFFFFFF)).astype(np.int64)
+
+
+def falling(scores: npt.NDArray[Any], lengths: Integers) -> npt.NDArray[np.float32]:
+    """`scores` as float32 made to fall strictly within each of the consecutive topics of `lengths` hits.
+
+    y[i] = min(x[i], the next float32 below y[i-1]). Raises ClirError where there is no room below.
+    """
+    steps = np.arange(len(scores))
+    # With x counted in float32 steps, y[i] + i = min over j <= i of x[j] + j; taking 2^34 off per topic
+    # starts that minimum anew in each.
+    apart = steps - np.repeat(np.arange(len(lengths), dtype=np.int64) << 34, lengths)
+    whole = np.minimum.accumulate(ordered(scores.astype(np.float32)) + apart) - apart
+    if len(whole) and whole.min() < -GREATEST:
+        raise ClirError("scores so close to the lowest float32 that ties among them cannot be made distinct")
+    bits = np.where(whole >= 0, whole, -whole | 0x80000000)
+    return bits.astype(np.uint32).view(np.float32)
+
+
+def _float32(scores: Any) -> pl.Series:
+    with np.errstate(over="ignore"):
+        return pl.Series("score", np.asarray(scores, dtype=np.float64).astype(np.float32), dtype=pl.Float32)
