@@ -1,0 +1,152 @@
+"""`python -m clir.evaluate` from outside, and the `clir` command that leads to it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def door(tmp_path):
+    (tmp_path / "qrels.txt").write_text("1 0 x 1\n1 0 y 0\n2 0 z 2\n")
+    (tmp_path / "a.run").write_text("1 Q0 x 1 2 a\n1 Q0 y 2 1 a\n2 Q0 z 1 1 a\n")
+    (tmp_path / "b.run").write_text("1 Q0 y 1 9 b\n1 Q0 x 2 8 b\n")
+
+    def call(arguments: str = "", module: str = "clir.evaluate") -> subprocess.CompletedProcess[str]:
+        root = Path(__file__).parents[2]
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        command = [sys.executable, "-m", module, *arguments.split()]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+
+    return call
+
+
+def test_json(door):
+    result = door("--qrels qrels.txt --runs a.run ./b.run --measures AP RR@10 --json")
+    assert result.returncode == 0
+    assert json.loads(result.stdout) == {"a.run": {"AP": 1.0, "RR@10": 1.0}, "./b.run": {"AP": 0.25, "RR@10": 0.25}}
+    assert result.stderr == "./b.run: 1 of 2 judged topics are not in the run and count 0\n"
+
+
+def test_json_per_query(door):
+    result = door("--qrels qrels.txt --runs b.run --measures AP --per-query --json")
+    assert json.loads(result.stdout) == {"b.run": {"1": {"AP": 0.5}, "2": {"AP": 0.0}}}
+
+
+def test_table_with_the_default_measures(door):
+    result = door("--qrels qrels.txt --runs a.run b.run")
+    assert [line.rstrip() for line in result.stdout.splitlines() if line.strip()] == [
+        "| run   |     AP  | nDCG@10 |  R@100  |",
+        "|-------|---------|---------|---------|",
+        "| a.run | 1.0000* | 1.0000* | 1.0000* |",
+        "| b.run | 0.2500  | 0.3155  | 0.5000  |",
+        "*: best",
+    ]
+
+
+def test_table_per_query(door):
+    result = door("--qrels qrels.txt --runs a.run --measures AP --per-query")
+    rows = [line.replace("|", " ").split() for line in result.stdout.splitlines() if line.strip()]
+    assert ["a.run", "2", "1.0000"] in rows and rows[-1] == ["a.run", "1.0000"]
+
+
+def test_differences_from_a_baseline_are_marked(door, tmp_path):
+    topics = range(30)
+    (tmp_path / "q").write_text("".join(f"{t} 0 x 1\n" for t in topics))
+    for name, first in (("base", lambda t: t % 5 == 0), ("good", lambda t: t % 5 > 0), ("same", lambda t: t % 5 == 1)):
+        ranked = (("x", "y") if first(t) else ("y", "x") for t in topics)
+        lines = (f"{t} Q0 {a} 1 2 r\n{t} Q0 {b} 2 1 r\n" for t, (a, b) in zip(topics, ranked, strict=True))
+        (tmp_path / name).write_text("".join(lines))
+    result = door("--qrels q --runs good same --measures AP --baseline ./base")
+    rows = [line.replace("|", " ").split() for line in result.stdout.splitlines() if line.strip()]
+    assert rows[2:5] == [["./base", "0.6000"], ["good", "0.9000*+"], ["same", "0.6000"]]
+    assert result.stdout.rstrip().endswith(
+        "*: best; + -: better, worse than ./base (paired t test, p < 0.05, Holm over 2 runs)"
+    )
+
+
+def test_output_and_its_manifest(door, tmp_path):
+    result = door("--qrels qrels.txt --runs a.run --measures AP --output s.json")
+    assert result.returncode == 0 and "| a.run |" in result.stdout
+    assert json.loads((tmp_path / "s.json").read_text()) == {"a.run": {"AP": 1.0}}
+    manifest = json.loads((tmp_path / "s.json.meta.json").read_text())
+    assert set(manifest["data"]) == {"run 1", "qrels"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ("--qrels qrels.txt --runs no.run", 2, "run not found: no.run"),
+        ("--qrels qrels.txt --runs a.run ./a.run", 2, "--runs names the same file twice: ./a.run"),
+        ("--qrels qrels.txt --runs a.run --measures ndcg@10", 2, "unknown measure 'ndcg@10'; did you mean 'nDCG@10'?"),
+        ("--qrels qrels.txt --runs a.run --baseline no.run", 2, "baseline run not found: no.run"),
+        (
+            "--qrels qrels.txt --runs a.run b.run --baseline a.run --json",
+            2,
+            "--baseline marks the table, which --json does not print",
+        ),
+        (
+            "--qrels a.run --runs a.run",
+            1,
+            "a.run:1: 6 columns, not the 4 of qid iteration docid relevance",
+        ),
+        ("--qrels qrels.txt --runs empty.run", 1, "empty.run is empty: no line of a run in it"),
+        (
+            "--qrels other.txt --runs a.run",
+            1,
+            "a.run: no topic of the run is in the qrels (run: 1, 2; qrels: q1): they do not belong together",
+        ),
+    ],
+)
+def test_errors_are_one_line(door, tmp_path, arguments, status, message):
+    (tmp_path / "other.txt").write_text("q1 0 x 1\n")
+    (tmp_path / "empty.run").write_text("")
+    result = door(arguments)
+    assert (result.returncode, result.stdout) == (status, "")
+    assert result.stderr == f"python -m clir.evaluate: {message}\n"
+
+
+def test_a_name_that_is_neither_file_nor_collection(door):
+    pytest.importorskip("clir.corpora.registry")
+    result = door("--qrels no/such --runs a.run")
+    assert result.returncode == 2
+    assert result.stderr == "python -m clir.evaluate: --qrels no/such: no such file, and no collection of that name\n"
+
+
+def test_the_qrels_of_a_collection(door, tmp_path):
+    registry = pytest.importorskip("clir.corpora.registry")
+    qrels = registry.open_collection("demo/sw").qrels()
+    lines = [f"{qid} Q0 {docid} 0 {relevance} ideal\n" for qid in qrels for docid, relevance in qrels[qid].items()]
+    (tmp_path / "ideal.run").write_text("".join(lines))
+    result = door("--qrels demo/sw --runs ideal.run --measures nDCG@10 --json")
+    assert json.loads(result.stdout) == {"ideal.run": {"nDCG@10": pytest.approx(1.0)}}
+
+
+def test_the_clir_command_lists_the_doors_and_goes_through_them(door):
+    listing = door(module="clir")
+    assert listing.returncode == 0
+    names = [line.split()[0] for line in listing.stdout.splitlines() if line.startswith("  ")]
+    assert names == ["train", "encode", "index", "search", "fuse", "evaluate", "fetch"]
+    result = door("evaluate --qrels qrels.txt --runs a.run --measures AP --json", module="clir")
+    assert json.loads(result.stdout) == {"a.run": {"AP": 1.0}}
+    result = door("evaluate --qrels qrels.txt --runs no.run", module="clir")
+    assert (result.returncode, result.stderr) == (2, "python -m clir.evaluate: run not found: no.run\n")
+    result = door("evalute", module="clir")
+    assert result.returncode == 2
+    assert result.stderr.startswith("clir: unknown command 'evalute'; did you mean 'evaluate'?")
+
+
+@pytest.mark.parametrize("module", ["clir", "clir.fuse", "clir.evaluate"])
+def test_help_loads_nothing_heavy(module):
+    script = (
+        "import runpy, sys\n"
+        "sys.argv = ['x', '--help']\n"
+        "try: runpy.run_module(sys.argv_module, run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'polars', 'numpy', 'transformers', 'pyserini', 'ir_measures', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    ).replace("sys.argv_module", repr(module if module != "clir" else "clir.__main__"))
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=True, timeout=60)

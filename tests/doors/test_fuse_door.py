@@ -1,0 +1,114 @@
+"""`python -m clir.fuse` from outside."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def door(tmp_path):
+    (tmp_path / "a.run").write_text("1 Q0 x 1 2 a\n1 Q0 y 2 1 a\n")
+    (tmp_path / "b.run").write_text("1 Q0 y 1 9 b\n1 Q0 z 2 8 b\n2 Q0 x 1 7 b\n")
+
+    def call(arguments: str) -> subprocess.CompletedProcess[str]:
+        root = Path(__file__).parents[2]
+        environment = {**os.environ, "PYTHONPATH": str(root)}
+        command = [sys.executable, "-m", "clir.fuse", *arguments.split(" ")]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+
+    return call
+
+
+def test_rrf_with_its_manifest(door, tmp_path):
+    result = door("--runs a.run b.run --method rrf --rrf.k 10 --depth 5 --hits 2 --runtag mine --output out/f.run")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == "out/f.run: 3 hits for 2 topics\n"
+    assert (tmp_path / "out/f.run").read_text() == (
+        "1 Q0 y 1 0.17424242 mine\n1 Q0 x 2 0.09090909 mine\n2 Q0 x 1 0.09090909 mine\n"
+    )
+    manifest = json.loads((tmp_path / "out/f.run.meta.json").read_text())
+    assert manifest["method"] == {"fusion": {"method": "rrf", "rrf_k": 10.0, "depth": 5, "hits": 2}, "tag": "mine"}
+    assert manifest["data"]["run 1"] == {
+        "path": "a.run",
+        "sha256": hashlib.sha256((tmp_path / "a.run").read_bytes()).hexdigest(),
+    }
+    assert sorted(os.listdir(tmp_path / "out")) == ["f.run", "f.run.meta.json"]
+
+
+def test_weighted(door, tmp_path):
+    result = door("--runs a.run b.run --method weighted --weights .3 .7 --normalization minmax --output f.run")
+    assert result.returncode == 0
+    assert (tmp_path / "f.run").read_text() == (
+        "1 Q0 y 1 0.7 clir-weighted\n1 Q0 x 2 0.3 clir-weighted\n1 Q0 z 3 0.0 clir-weighted\n"
+        "2 Q0 x 1 0.7 clir-weighted\n"
+    )
+    manifest = json.loads((tmp_path / "f.run.meta.json").read_text())
+    assert manifest["method"]["fusion"]["weights"] == [0.3, 0.7]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--runs a.run b.run --method rff", "unknown fusion method 'rff'; did you mean 'rrf'? (known: rrf, weighted)"),
+        ("--runs a.run --method rrf", "fusion needs at least two runs, not 1"),
+        ("--runs a.run no.run --method rrf", "run not found: no.run"),
+        ("--runs a.run ./a.run --method rrf", "--runs names the same file twice"),
+        ("--runs a.run b.run --method rrf --depth -1", "depth is at least 1, not -1"),
+        ("--runs a.run b.run --method rrf --hits 0", "hits is at least 1, not 0"),
+        ("--runs a.run b.run --method rrf --rrf.k -2", "the k of rrf is a number from 0, not -2"),
+        ("--runs a.run b.run --method rrf --weights 1 1", "--weights means nothing to method rrf"),
+        ("--runs a.run b.run --method rrf --normalization none", "--normalization means nothing to method rrf"),
+        ("--runs a.run b.run --method weighted --rrf.k 60", "--rrf.k means nothing to method weighted"),
+        (
+            "--runs a.run b.run --method weighted --weights .3 .3 .4",
+            "3 weights for 2 runs: give one for each, in the same order",
+        ),
+        (
+            "--runs a.run b.run --method weighted --weights nan 1",
+            "weights are numbers from 0, not all 0; these are nan 1",
+        ),
+        (
+            "--runs a.run b.run --method weighted --normalization max",
+            "unknown normalization 'max'; did you mean 'minmax'? (known: minmax, none)",
+        ),
+        (
+            "--runs a.run b.run --method rrf --runtag a\u00a0b",
+            "run tag 'a\\xa0b': a tag is one word without white space",
+        ),
+    ],
+)
+def test_wrong_use_is_one_line_and_touches_nothing(door, tmp_path, arguments, message):
+    (tmp_path / "f.run").write_text("earlier")
+    result = door(f"{arguments} --output f.run")
+    assert result.returncode == 2
+    assert result.stderr == f"python -m clir.fuse: {message}\n"
+    assert (tmp_path / "f.run").read_text() == "earlier"
+    assert sorted(os.listdir(tmp_path)) == ["a.run", "b.run", "f.run"]
+
+
+def test_bad_data_is_a_failure_with_file_and_line(door, tmp_path):
+    (tmp_path / "b.run").write_text("1 Q0 y 1 9 b\n1 Q0 y 2 8 b\n")
+    result = door("--runs a.run b.run --method rrf --output f.run")
+    assert result.returncode == 1
+    assert result.stderr == "python -m clir.fuse: b.run:2: document y a second time for topic 1 (first on line 1)\n"
+    assert not (tmp_path / "f.run").exists()
+
+
+def test_an_input_is_not_overwritten(door, tmp_path):
+    result = door("--runs a.run b.run --method rrf --output ./b.run")
+    assert (result.returncode, result.stderr) == (
+        2,
+        "python -m clir.fuse: --output ./b.run is one of the runs to fuse\n",
+    )
+
+
+def test_an_output_that_is_a_folder(door, tmp_path):
+    (tmp_path / "f.run").mkdir()
+    result = door("--runs a.run b.run --method rrf --output f.run")
+    assert (result.returncode, result.stderr) == (1, "python -m clir.fuse: cannot write f.run: Is a directory\n")
+    assert os.listdir(tmp_path / "f.run") == []
