@@ -1,0 +1,104 @@
+"""The foreign-space shape: a linear head that brings the student's tokens into another model's space.
+
+Its closed-form warm start reads English under both models; tokens meet by the characters they cover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from clir.encoding.tower import Tower
+from clir.support.errors import ClirError
+from clir.support.progress import track
+
+Matrix = NDArray[np.float64]
+# Ridge strength relative to the mean variance of the student's states.
+RIDGE = 1e-2
+BATCH = 64
+
+
+def warm_start(
+    student: Tower, teacher: Tower, texts: Sequence[str], student_prompt: str, teacher_prompt: str, max_tokens: int
+) -> nn.Linear:
+    """The head W x + b that best gives the teacher's states of `texts` (English) from the student's.
+
+    Ridge regression on two kinds of samples, each with half of the weight: token states whose
+    characters overlap (a student token is taught the mean of the teacher tokens it overlaps), and
+    unnormalised sentence vectors. Raises ClirError if no tokens overlap.
+    """
+    tokens, sentences = _Normal(student.hidden, teacher.dimension), _Normal(student.hidden, teacher.dimension)
+    starts = range(0, len(texts), BATCH)
+    for start in track(starts, "warm start", len(starts), "batches"):
+        batch = list(texts[start : start + BATCH])
+        ours, our_spans, our_vectors = _states(student, batch, student_prompt, max_tokens)
+        theirs, their_spans, their_vectors = _states(teacher, batch, teacher_prompt, max_tokens)
+        for row in range(len(batch)):
+            overlap = _overlap(our_spans[row], their_spans[row])
+            met = overlap.sum(1) > 0
+            targets = overlap[met] / overlap[met].sum(1, keepdims=True) @ theirs[row]
+            tokens.add(ours[row][met], targets)
+        sentences.add(our_vectors, their_vectors)
+    if tokens.count == 0:
+        raise ClirError("warm start: no student token covers the same characters as a teacher token")
+    return _solve(tokens, sentences)
+
+
+class _Normal:
+    """The sums of a least-squares problem with intercept, gathered batch by batch."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        self.count = 0
+        self.gram = np.zeros((inputs + 1, inputs + 1))
+        self.cross = np.zeros((inputs + 1, outputs))
+
+    def add(self, inputs: Matrix, targets: Matrix) -> None:
+        if len(inputs) == 0:
+            return
+        extended = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
+        self.gram += extended.T @ extended
+        self.cross += extended.T @ targets
+        self.count += len(inputs)
+
+
+def _solve(tokens: _Normal, sentences: _Normal) -> nn.Linear:
+    gram = tokens.gram / tokens.count + sentences.gram / sentences.count
+    cross = tokens.cross / tokens.count + sentences.cross / sentences.count
+    width = len(gram) - 1
+    penalty = np.zeros(width + 1)
+    # The intercept is not penalised.
+    penalty[:width] = RIDGE * np.trace(gram[:width, :width]) / width
+    solution = np.linalg.solve(gram + np.diag(penalty), cross)
+    head = nn.Linear(width, cross.shape[1])
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(solution[:width].T))
+        head.bias.copy_(torch.from_numpy(solution[width]))
+    return head
+
+
+@torch.inference_mode()
+def _states(
+    tower: Tower, texts: Sequence[str], prompt: str, max_tokens: int
+) -> tuple[list[Matrix], list[NDArray[np.int64]], Matrix]:
+    """Content token states, their character spans in the bare texts, and unnormalised pooled vectors."""
+    from clir.encoding.tower import pool
+
+    batch = tower.tokenize(texts, prompt, max_tokens)
+    output: Any = tower.transformer(input_ids=batch.ids, attention_mask=batch.attention)
+    states = output.last_hidden_state if tower.head is None else tower.head(output.last_hidden_state)
+    vectors = pool(states, batch.attention, tower.spec.pooling).double().numpy()
+    spans = tower.spans(texts, prompt, max_tokens)
+    rows = [states[row][batch.content[row]].double().numpy() for row in range(len(texts))]
+    return rows, spans, vectors
+
+
+def _overlap(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> Matrix:
+    """(m, n) number of characters that span i of `ours` shares with span j of `theirs`."""
+    begin = np.maximum(ours[:, None, 0], theirs[None, :, 0])
+    end = np.minimum(ours[:, None, 1], theirs[None, :, 1])
+    return np.clip(end - begin, 0, None).astype(np.float64)

@@ -1,0 +1,23 @@
+"""Squared distance between the student's and the teacher's sentence vectors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from clir.distillation.losses.options import LossOptions
+from clir.encoding.tower import States
+
+
+class MeanSquaredError(LossOptions):
+    """mean over the batch of ||s - t||^2, s and t (n, d) sentence vectors.
+
+    Summed, not averaged, over dimensions: for unit vectors it is 2 - 2 cosine, whatever d. After
+    Reimers and Gurevych 2020 (arXiv 2004.09813), equation 1, foreign side only.
+    """
+
+    name: Literal["mse"] = "mse"
+
+    def __call__(self, student: States, teacher: States) -> Tensor:
+        return ((student.sentence - teacher.sentence) ** 2).sum(-1).mean()
