@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from clir.support.errors import ClirError
+from clir.support.errors import ClirError, UsageError
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,3 +59,17 @@ def run_door(parser: Parser, work: Callable[[argparse.Namespace], None], argv: S
         )
         return 1
     return 0
+
+
+def at_least_one(options: argparse.Namespace, *names: str) -> None:
+    """Refuse (UsageError) a count that is given and less than 1."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+
+
+def use_threads(threads: int | None) -> None:
+    """Bound the threads of torch's and FAISS's own loops, before either is loaded; None leaves them all."""
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)

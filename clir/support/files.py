@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -26,7 +29,7 @@ def atomic_file(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
     A full disk is raised as ClirError. Text modes are UTF-8 with "\\n" line ends.
     """
     path = Path(path)
-    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    text: dict[str, Any] = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     with wrapping_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
@@ -45,21 +48,64 @@ def atomic_file(path: str | Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty temporary sibling folder; it takes the place of `path` when the block ends well.
+    """Yield an empty temporary folder; it takes the place of `path` when the block ends well.
 
     An earlier folder at `path` stays until the new one is complete.
     """
     path = Path(path)
+    with scratch_folder(path) as scratch:
+        partial = scratch / "new"
+        partial.mkdir()
+        yield partial
+        replace_folder(partial, path)
+
+
+@contextlib.contextmanager
+def scratch_folder(path: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary sibling folder of `path` to build it in; it is removed at the end.
+
+    What killed processes left of such folders for `path` is removed first.
+    """
+    path = Path(path)
     with wrapping_disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
-        os.chmod(partial, 0o777 & ~_umask())
+        _remove_abandoned(path)
+        scratch, lock = _locked_folder(path)
         try:
-            yield partial
-            replace_folder(partial, path)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+            yield scratch
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            os.close(lock)
+
+
+def _locked_folder(path: Path) -> tuple[Path, int]:
+    """A new temporary sibling folder of `path`, and the descriptor that locks it while its maker lives."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        # Another process may take it for abandoned before it is locked: then there is another turn.
+        with contextlib.suppress(FileNotFoundError):
+            lock = os.open(folder, os.O_RDONLY)
+            # A file system without locks only loses the removal of what killed processes left.
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove temporary folders for `path` that no living process has locked."""
+    made_here = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\.partial")
+    for folder in path.parent.iterdir():
+        if not made_here.fullmatch(folder.name) or not folder.is_dir():
+            continue
+        with contextlib.suppress(OSError):
+            lock = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)
 
 
 def replace_folder(new: Path, path: Path) -> None:
@@ -112,10 +158,10 @@ def open_text(path: str | Path, what: str = "file") -> Iterator[IO[str]]:
     opener = gzip.open if zipped else open
     try:
         with opener(path, "rt", encoding="utf-8-sig", newline="\n") as handle:
-            yield handle  # type: ignore[misc]
+            yield handle
     except UnicodeDecodeError as error:
         raise ClirError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
-    except (EOFError, gzip.BadGzipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ClirError(f"{path} is not a whole gzip file: {error}") from error
 
 

