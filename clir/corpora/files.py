@@ -1,0 +1,199 @@
+"""Documents and topics from files: JSON lines, tab-separated, TREC topics; plain or gzipped."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from clir.corpora.collection import Document, Topic
+from clir.corpora.text import checked_id, storable
+from clir.support.errors import ClirError, UsageError
+from clir.support.files import existing, open_text
+from clir.support.progress import say
+
+DOCUMENT_ID_KEYS = ("id", "docid", "_id")
+DOCUMENT_TEXT_KEYS = ("contents", "text")
+TOPIC_ID_KEYS = ("qid", "id", "_id", "query_id")
+TOPIC_TEXT_KEYS = ("text", "query", "title")
+_JSON_ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
+_TABLE_ENDINGS = (".tsv", ".tsv.gz")
+
+
+def read_documents(path: str | Path) -> Iterator[Document]:
+    """Stream the documents of a JSON-lines file, or of all such files of a folder in the order of their names.
+
+    One object a line with `id` (or `docid`, `_id`), `contents` or `text`, optional `title`; other
+    keys are ignored and blank lines skipped. An id is a string (an integer counts as its digits).
+    A document with an empty text is a document, as in Pyserini; how many there are is said on
+    stderr at the end. Only the ids are kept in memory, to refuse a second document with one of them.
+
+    Raises UsageError if `path` is missing (at once), ClirError with file and line for a bad line,
+    and ClirError if there is no document at all.
+    """
+    return _documents(document_files(path), Path(path))
+
+
+def count_documents(path: str | Path) -> int:
+    """How many documents `read_documents` would give: lines that are not blank, not looked into."""
+    total = 0
+    for file in document_files(path):
+        with open_text(file, "documents") as lines:
+            total += sum(1 for line in lines if not line.isspace())
+    return total
+
+
+def document_files(path: str | Path) -> list[Path]:
+    """The files that hold the documents of `path`: itself, or the JSON files in the folder, by name."""
+    path = existing(path, "documents")
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.name.endswith(_JSON_ENDINGS) and file.is_file())
+    if not files:
+        raise UsageError(f"no .jsonl or .jsonl.gz file in the folder {path}")
+    return files
+
+
+def _documents(files: list[Path], path: Path) -> Iterator[Document]:
+    seen: set[str] = set()
+    without_text = 0
+    for file in files:
+        with open_text(file, "documents") as lines:
+            for where, record in json_records(lines, file):
+                document = document_of(record, where)
+                if document.docid in seen:
+                    raise ClirError(f"{where}: document id {document.docid!r} is there twice")
+                seen.add(document.docid)
+                without_text += not document.contents
+                yield document
+    if not seen:
+        raise ClirError(f"{path} has no documents")
+    if without_text:
+        say(f"{path}: {without_text:,} of {len(seen):,} documents have no text")
+
+
+def document_of(record: Mapping[str, Any], where: str) -> Document:
+    """The document in one JSON object; ClirError, starting with `where`, if it is none."""
+    docid = checked_id(_first(record, DOCUMENT_ID_KEYS, "document id", where), "document id", where)
+    text = _string(_first(record, DOCUMENT_TEXT_KEYS, "text", where), "text", docid, where)
+    title = _string(record.get("title") or "", "title", docid, where)
+    return Document(docid, text, title)
+
+
+def json_records(lines: Iterable[str], path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """`(path:line, object)` for every line that is not blank; ClirError for a line that is no JSON object."""
+    for number, line in enumerate(lines, 1):
+        if line.isspace():
+            continue
+        where = f"{path}:{number}"
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ClirError(f"{where}: not JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise ClirError(f"{where}: not a JSON object")
+        yield where, record
+
+
+def read_topics(path: str | Path) -> list[Topic]:
+    """The topics of a file, in its order: JSON lines, `qid<TAB>text`, or TREC's `<top>` markup.
+
+    `.jsonl`/`.json` is read as JSON lines (keys `qid`, `id`, `_id` or `query_id`; `text`, `query`
+    or `title`) and `.tsv` as two columns; under any other name the first character that is not
+    white space decides: `{` is JSON lines, `<` is TREC (the title is the text), anything else two
+    columns. `.gz` may follow.
+
+    Raises UsageError if the file is missing, ClirError with file and line for a bad line, a topic
+    without text, or an id that is there twice, and ClirError if there is no topic at all.
+    """
+    path = Path(path)
+    with open_text(path, "topics") as handle:
+        lines = handle.readlines()
+    read = {"json": _json_topics, "trec": _trec_topics, "table": _table_topics}[_topic_format(path, lines)]
+    topics: dict[str, Topic] = {}
+    for where, qid, text in read(lines, path):
+        topic = Topic(checked_id(qid, "topic id", where), storable(text).strip())
+        if not topic.text:
+            raise ClirError(f"{where}: topic {topic.qid} has no text")
+        if topic.qid in topics:
+            raise ClirError(f"{where}: topic {topic.qid} is there twice")
+        topics[topic.qid] = topic
+    if not topics:
+        raise ClirError(f"{path} has no topics")
+    return list(topics.values())
+
+
+def _topic_format(path: Path, lines: list[str]) -> str:
+    if path.name.endswith(_JSON_ENDINGS):
+        return "json"
+    if path.name.endswith(_TABLE_ENDINGS):
+        return "table"
+    start = next((line.lstrip()[0] for line in lines if line.strip()), "")
+    return {"{": "json", "<": "trec"}.get(start, "table")
+
+
+def _json_topics(lines: list[str], path: Path) -> Iterator[tuple[str, object, str]]:
+    for where, record in json_records(lines, path):
+        qid = checked_id(_first(record, TOPIC_ID_KEYS, "topic id", where), "topic id", where)
+        text = next((record[key] for key in TOPIC_TEXT_KEYS if record.get(key) is not None), "")
+        if not isinstance(text, str):
+            raise ClirError(f"{where}: the text of topic {qid} is not a string")
+        yield where, qid, text
+
+
+def _table_topics(lines: list[str], path: Path) -> Iterator[tuple[str, object, str]]:
+    for number, line in enumerate(lines, 1):
+        if line.isspace():
+            continue
+        where = f"{path}:{number}"
+        columns = line.rstrip("\r\n").split("\t")
+        if len(columns) == 1:
+            raise ClirError(f"{where}: no tab; a line of topics is: id, tab, text")
+        if len(columns) > 2:
+            raise ClirError(f"{where}: {len(columns)} columns; a line of topics is: id, tab, text")
+        yield where, columns[0], columns[1]
+
+
+# A field runs to the next tag; old TREC topics close none of them.
+_TREC_FIELD = re.compile(r"<(\w+)>\s*(?:Number:|Topic:|Description:|Narrative:)?([^<]*)", re.IGNORECASE)
+
+
+def _trec_topics(lines: list[str], path: Path) -> Iterator[tuple[str, object, str]]:
+    for first_line, block in _trec_blocks(lines, path):
+        where = f"{path}:{first_line}"
+        fields = {name.lower(): " ".join(text.split()) for name, text in reversed(_TREC_FIELD.findall(block))}
+        if "num" not in fields:
+            raise ClirError(f"{where}: a <top> without <num>")
+        yield where, fields["num"], fields.get("title", "")
+
+
+def _trec_blocks(lines: list[str], path: Path) -> Iterator[tuple[int, str]]:
+    start, block = 0, []
+    for number, line in enumerate(lines, 1):
+        tag = line.strip().lower()
+        if tag.startswith("<top>"):
+            if start:
+                raise ClirError(f"{path}:{number}: a <top> begins before the one of line {start} is closed")
+            start, block = number, [line.lstrip()[len("<top>") :]]
+        elif start:
+            block.append(line)
+        if start and tag.endswith("</top>"):
+            yield start, "".join(block)
+            start = 0
+    if start:
+        raise ClirError(f"{path}:{start}: this <top> is never closed")
+
+
+def _first(record: Mapping[str, Any], keys: tuple[str, ...], what: str, where: str) -> object:
+    for key in keys:
+        if key in record:
+            return record[key]
+    raise ClirError(f"{where}: no {what} (one of the keys {', '.join(keys)})")
+
+
+def _string(value: object, what: str, docid: str, where: str) -> str:
+    if not isinstance(value, str):
+        raise ClirError(f"{where}: the {what} of document {docid} is not a string: {str(value)[:40]}")
+    return storable(value)

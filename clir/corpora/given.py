@@ -1,0 +1,62 @@
+"""What a command is given for a corpus, topics or qrels: the name of a file, or the id of a collection."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from clir.corpora.collection import Document, Topic
+from clir.corpora.qrels import Qrels, read_qrels
+from clir.support.errors import UsageError
+
+
+class GivenDocuments(NamedTuple):
+    """`read()` starts from the first document each time; language and count are None where not known."""
+
+    name: str
+    read: Callable[[], Iterable[Document]]
+    language: str | None
+    count: int | None
+
+
+def given_documents(name: str) -> GivenDocuments:
+    """The documents of a file, a folder of files, or a collection; UsageError if `name` is none of these."""
+    from clir.corpora.registry import is_collection, open_collection
+
+    if Path(name).exists():
+        from clir.corpora.files import read_documents
+
+        return GivenDocuments(name, functools.partial(read_documents, name), None, None)
+    if not is_collection(name):
+        raise UsageError(f"--corpus {name}: no such file, and no collection of that name")
+    collection = open_collection(name)
+    return GivenDocuments(name, collection.documents, collection.language, collection.document_count())
+
+
+def given_topics(name: str, language: str | None = None, option: str = "--topics") -> list[Topic]:
+    """The topics of a file, or of a collection in `language`; UsageError if `name` is neither."""
+    from clir.corpora.registry import is_collection, open_collection
+
+    if Path(name).exists():
+        from clir.corpora.files import read_topics
+
+        return read_topics(name)
+    if not is_collection(name):
+        raise UsageError(f"{option} {name}: no such file, and no collection of that name")
+    return open_collection(name).topics(language)
+
+
+def given_qrels(name: str) -> Qrels:
+    """The qrels of a file or of a collection; UsageError if `name` is neither, or the collection has none."""
+    from clir.corpora.registry import is_collection, open_collection
+
+    if Path(name).exists():
+        return read_qrels(name)
+    if not is_collection(name):
+        raise UsageError(f"--qrels {name}: no such file, and no collection of that name")
+    qrels = open_collection(name).qrels()
+    if qrels is None:
+        raise UsageError(f"--qrels {name}: this collection has no qrels")
+    return qrels

@@ -1,0 +1,235 @@
+"""ir_datasets both ways: any of its data sets as a collection, and our collections as its data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from clir.corpora import languages
+from clir.corpora.collection import Collection, Document, Topic, topic_language
+from clir.corpora.qrels import Qrels
+from clir.corpora.text import checked_id, storable
+from clir.support.errors import ClirError, UsageError
+
+UNKNOWN_LANGUAGE = "und"
+
+
+def open_dataset(name: str, known: Sequence[str] = ()) -> Dataset:
+    """An ir_datasets id as a collection; UsageError if there is none, with the nearest of its ids and `known`."""
+    import ir_datasets
+
+    try:
+        return Dataset(name, ir_datasets.load(name))
+    except KeyError as error:
+        # Here, and not at the top: the registry stands above the families that it lists.
+        from clir.corpora.registry import unknown_collection
+
+        raise unknown_collection(name, [*known, *ir_datasets.registry]) from error
+    except (OSError, RuntimeError) as error:
+        # Some ids (clirmatrix) are made from a list that has to be downloaded first.
+        raise ClirError(f"ir_datasets could not open {name}: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set of ir_datasets.
+
+    Documents: title and text where the data set has just these, otherwise its own default text.
+
+    Topics: the data set's default text in its own language. Where it brings translations (HC4,
+    NeuCLIR: fields `ht_title`, `mt_title`, `fa_mt_title`), the original English titles are the
+    default, and the document language gives the human translations, or the machine translations if
+    there are no others.
+    """
+
+    id: str
+    dataset: Any
+
+    @property
+    def language(self) -> str:
+        return _language(self.dataset.docs_lang() if self.dataset.has_docs() else None)
+
+    @property
+    def topic_languages(self) -> tuple[str, ...]:
+        return tuple(self._text_fields()) if self.dataset.has_queries() else ()
+
+    def documents(self) -> Iterator[Document]:
+        self._need("docs", "documents")
+        with self._explained("documents"):
+            for number, document in enumerate(self.dataset.docs_iter(), 1):
+                yield _document(document, f"{self.id}, document {number}")
+
+    def document_count(self) -> int | None:
+        count = self.dataset.docs_count() if self.dataset.has_docs() else None
+        return None if count is None else int(count)
+
+    def topics(self, language: str | None = None) -> list[Topic]:
+        self._need("queries", "topics")
+        chosen = topic_language(self, language)
+        field = self._text_fields()[chosen]
+        topics = []
+        with self._explained("topics"):
+            for query in self.dataset.queries_iter():
+                qid = checked_id(query.query_id, "topic id", self.id)
+                text = query.default_text() if field is None else getattr(query, field)
+                if not text or not text.strip():
+                    raise ClirError(f"{self.id}: topic {qid} has no text in {chosen}")
+                topics.append(Topic(qid, storable(text).strip()))
+        return topics
+
+    def qrels(self) -> Qrels | None:
+        if not self.dataset.has_qrels():
+            return None
+        with self._explained("qrels"):
+            judged = list(self.dataset.qrels_iter())
+        return Qrels.of(
+            [one.query_id for one in judged], [one.doc_id for one in judged], [one.relevance for one in judged]
+        )
+
+    def _text_fields(self) -> dict[str, str | None]:
+        """The field that holds the text in each language; None stands for the data set's default text."""
+        fields = getattr(self.dataset.queries_cls(), "_fields", ())
+        by_machine = [field for field in fields if field.endswith("_mt_title")]
+        if "title" in fields and ("ht_title" in fields or "mt_title" in fields):
+            return {"en": "title", self.language: "ht_title" if "ht_title" in fields else "mt_title"}
+        if "title" in fields and by_machine:
+            return {"en": "title", **{languages.language(field.split("_")[0]): field for field in by_machine}}
+        return {_language(self.dataset.queries_lang()): None}
+
+    def _need(self, part: str, name: str) -> None:
+        if not self.dataset.has(part):
+            raise UsageError(f"{self.id} has no {name} in ir_datasets; a longer id may have them")
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn ir_datasets' failures to find or fetch a file into one line."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise ClirError(
+                f"the {what} of {self.id} are not on this machine, and not for ir_datasets to download: {error}; "
+                f"how to get them: https://ir-datasets.com/{self.id.split('/')[0]}.html"
+            ) from error
+        except (OSError, RuntimeError) as error:
+            raise ClirError(f"ir_datasets could not get the {what} of {self.id}: {error}") from error
+
+
+def _language(code: str | None) -> str:
+    """The BCP-47 code, or `und` where ir_datasets does not say or says one that we have no name for."""
+    try:
+        return languages.language(code) if code else UNKNOWN_LANGUAGE
+    except UsageError:
+        return UNKNOWN_LANGUAGE
+
+
+def _document(document: Any, where: str) -> Document:
+    docid = checked_id(document.doc_id, "document id", where)
+    title = getattr(document, "title", None)
+    text = next((getattr(document, name) for name in ("text", "body") if hasattr(document, name)), None)
+    if isinstance(title, str) and isinstance(text, str):
+        return Document(docid, storable(text), storable(title))
+    return Document(docid, storable(document.default_text()))
+
+
+class TitledDoc(NamedTuple):
+    """A document of ours as ir_datasets has them."""
+
+    doc_id: str
+    title: str
+    text: str
+
+    def default_text(self) -> str:
+        """Title and text."""
+        return Document(self.doc_id, self.text, self.title).contents
+
+
+class TranslatedQuery(NamedTuple):
+    """A topic of ours as ir_datasets has them, with its English translation."""
+
+    query_id: str
+    text: str
+    english: str
+
+    def default_text(self) -> str:
+        """The text in the collection's default language."""
+        return self.text
+
+
+def register_with_ir_datasets() -> list[str]:
+    """Make `ir_datasets.load` know our collections; the ids that were added (none the second time).
+
+    ir_datasets has no entry point for plug-ins, so that a program that wants our ids calls this
+    once. Ids with BCP-47 codes work as well (`afriqa/sw/test`). Nothing is read until it is asked for.
+    """
+    import ir_datasets
+
+    from clir.corpora.registry import aliases, collection_ids, open_collection
+
+    known = set(ir_datasets.registry)
+    added = []
+    for name in collection_ids():
+        for spelling in (name, *aliases(name)):
+            if spelling not in known:
+                ir_datasets.registry.register(spelling, _as_dataset(open_collection(name)))
+                added.append(spelling)
+    return added
+
+
+def _as_dataset(collection: Collection) -> Any:
+    """An ir_datasets.Dataset over a collection of ours."""
+    import ir_datasets
+    from ir_datasets.formats import BaseDocs, BaseQrels, BaseQueries, TrecQrel
+    from ir_datasets.indices import PickleLz4FullStore
+
+    # All collections of a family have the same documents, and so one store.
+    family = collection.id.split("/")[0]
+
+    class Docs(BaseDocs):  # type: ignore[misc]
+        @ir_datasets.util.use_docstore  # type: ignore[untyped-decorator]
+        def docs_iter(self) -> Iterator[TitledDoc]:
+            return (TitledDoc(one.docid, one.title, one.text) for one in collection.documents())
+
+        def docs_store(self) -> Any:
+            return PickleLz4FullStore(
+                path=ir_datasets.util.home_path() / "clir" / f"{family}.pklz4",
+                init_iter_fn=self.docs_iter,
+                data_cls=TitledDoc,
+                lookup_field="doc_id",
+                index_fields=["doc_id"],
+            )
+
+        def docs_cls(self) -> type[TitledDoc]:
+            return TitledDoc
+
+        def docs_count(self) -> int | None:
+            return collection.document_count()
+
+        def docs_lang(self) -> str:
+            return collection.language
+
+    class Queries(BaseQueries):  # type: ignore[misc]
+        def queries_iter(self) -> Iterator[TranslatedQuery]:
+            pairs = zip(collection.topics(), collection.topics("en"), strict=True)
+            return (TranslatedQuery(own.qid, own.text, english.text) for own, english in pairs)
+
+        def queries_cls(self) -> type[TranslatedQuery]:
+            return TranslatedQuery
+
+        def queries_lang(self) -> str:
+            return collection.topic_languages[0]
+
+    class Judgements(BaseQrels):  # type: ignore[misc]
+        def qrels_iter(self) -> Iterator[Any]:
+            qrels = collection.qrels()
+            rows = qrels.frame.iter_rows() if qrels else ()
+            return (TrecQrel(qid, docid, relevance, "0") for qid, docid, relevance in rows)
+
+        def qrels_cls(self) -> Any:
+            return TrecQrel
+
+        def qrels_defs(self) -> dict[int, str]:
+            return {1: "relevant"}
+
+    return ir_datasets.Dataset(Docs(), Queries(), Judgements())

@@ -1,0 +1,195 @@
+"""Languages by their BCP-47 primary code; the ISO 639-3 codes of the data sets are accepted for it."""
+
+from __future__ import annotations
+
+from clir.support.errors import UsageError, unknown
+
+# code, English name, other spellings: the ISO 639-2/3 codes, the individual language behind a macrolanguage, old codes.
+_TABLE = """
+af Afrikaans afr
+am Amharic amh
+ar Arabic ara arb
+ary Moroccan_Arabic
+arz Egyptian_Arabic
+az Azerbaijani aze azj
+ba Bashkir bak
+be Belarusian bel
+bem Bemba
+bg Bulgarian bul
+bn Bengali ben
+bo Tibetan bod
+bs Bosnian bos
+ca Catalan cat
+ckb Central_Kurdish
+cs Czech ces cze
+cy Welsh cym wel
+da Danish dan
+de German deu ger
+dv Divehi div
+dz Dzongkha dzo
+ee Ewe ewe
+el Greek ell gre
+en English eng
+eo Esperanto epo
+es Spanish spa
+et Estonian est ekk
+eu Basque eus baq
+fa Persian fas per pes
+ff Fulah ful fuv
+fi Finnish fin
+fil Filipino
+fj Fijian fij
+fo Faroese fao
+fon Fon
+fr French fra fre
+fuc Pulaar
+ga Irish gle
+gd Scottish_Gaelic gla
+gl Galician glg
+gsw Swiss_German
+gu Gujarati guj
+ha Hausa hau
+he Hebrew heb iw
+hi Hindi hin
+hmn Hmong
+hr Croatian hrv
+hu Hungarian hun
+hy Armenian hye arm
+id Indonesian ind
+ig Igbo ibo
+is Icelandic isl ice
+it Italian ita
+ja Japanese jpn
+jv Javanese jav
+ka Georgian kat geo
+kk Kazakh kaz
+km Khmer khm
+kn Kannada kan
+ko Korean kor
+ku Kurdish kur kmr
+ky Kyrgyz kir
+la Latin lat
+lb Luxembourgish ltz
+lg Ganda lug
+ln Lingala lin
+lo Lao lao
+lt Lithuanian lit
+lv Latvian lav lvs
+mey Hassaniyya
+mg Malagasy mlg plt
+mi Maori mri mao
+mk Macedonian mkd mac
+ml Malayalam mal
+mn Mongolian mon khk
+mr Marathi mar
+ms Malay msa may zsm
+mt Maltese mlt
+my Burmese mya bur
+nb Norwegian_Bokmal nob
+nd North_Ndebele nde
+ne Nepali nep npi
+nl Dutch nld dut
+nn Norwegian_Nynorsk nno
+no Norwegian nor
+nso Northern_Sotho
+ny Chichewa nya
+oc Occitan oci
+om Oromo orm gaz
+or Odia ori ory
+pa Punjabi pan
+pcm Nigerian_Pidgin
+pl Polish pol
+prs Dari
+ps Pashto pus pbt
+pt Portuguese por
+ro Romanian ron rum
+ru Russian rus
+rw Kinyarwanda kin
+sd Sindhi snd
+shi Shilha
+si Sinhala sin
+sk Slovak slk slo
+sl Slovenian slv
+sm Samoan smo
+sn Shona sna
+so Somali som
+sq Albanian sqi alb als
+sr Serbian srp
+ss Swati ssw
+st Southern_Sotho sot
+su Sundanese sun
+sv Swedish swe
+sw Swahili swa swh
+ta Tamil tam
+te Telugu tel
+tg Tajik tgk
+th Thai tha
+ti Tigrinya tir
+tk Turkmen tuk
+tl Tagalog tgl
+tn Tswana tsn
+to Tongan ton
+tr Turkish tur
+ts Tsonga tso
+tt Tatar tat
+tw Twi twi
+ty Tahitian tah
+ug Uyghur uig
+uk Ukrainian ukr
+ur Urdu urd
+uz Uzbek uzb uzn
+ve Venda ven
+vi Vietnamese vie
+wo Wolof wol
+xh Xhosa xho
+yi Yiddish yid ydd
+yo Yoruba yor
+yue Cantonese
+zh Chinese zho chi cmn
+zu Zulu zul
+"""
+_ROWS = [line.split() for line in _TABLE.strip().splitlines()]
+_NAMES = {code: name.replace("_", " ") for code, name, *_ in _ROWS}
+_SPELLINGS = {code: (code, *others) for code, _, *others in _ROWS}
+_CODES = {spelling: code for code, spellings in _SPELLINGS.items() for spelling in spellings}
+
+# Filipino is the standardised form of Tagalog; data sets use the two codes for the same text.
+_INTERCHANGEABLE = frozenset({"fil", "tl"})
+
+
+def language(code: str) -> str:
+    """The BCP-47 primary code of `code`: `swa`, `swh`, `SW` and `sw-KE` are all `sw`.
+
+    Case is ignored; region, script and variant subtags (after `-` or `_`) are dropped. `fil` and
+    `tl` stay distinct (see `same_language`). Raises UsageError for a code that is not in the table.
+    """
+    primary = code.strip().lower().replace("_", "-").partition("-")[0]
+    if primary in _CODES:
+        return _CODES[primary]
+    for known, name in _NAMES.items():
+        if name.lower() == code.strip().lower():
+            raise UsageError(f"unknown language {code!r}; {name} is {known!r}")
+    raise unknown("language", code, sorted(_NAMES))
+
+
+def language_name(code: str) -> str:
+    """The English name of a language: `sw` is "Swahili"."""
+    return _NAMES[language(code)]
+
+
+def spellings(code: str) -> tuple[str, ...]:
+    """Every code under which data sets keep a language, the BCP-47 one first: `("sw", "swa", "swh")`."""
+    return _SPELLINGS[language(code)]
+
+
+def same_language(one: str, other: str) -> bool:
+    """Whether two codes mean one language here; Filipino and Tagalog count as one."""
+    first, second = language(one), language(other)
+    return first == second or {first, second} == _INTERCHANGEABLE
+
+
+def matching(code: str, known: tuple[str, ...] | list[str]) -> str | None:
+    """The member of `known` that is the language `code`, or None; `tl` finds `fil` where only that is there."""
+    exact = [one for one in known if language(one) == language(code)]
+    alike = exact or [one for one in known if same_language(one, code)]
+    return alike[0] if alike else None

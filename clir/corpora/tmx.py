@@ -1,0 +1,108 @@
+"""TMX 1.4: translation units out of XML, streaming, with entities refused."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+from xml.etree.ElementTree import Element, ParseError
+
+from clir.corpora import languages
+from clir.corpora.bitext import LANGUAGE_MISSING
+from clir.support.errors import ClirError, UsageError
+
+_LANGUAGE_KEYS = ("{http://www.w3.org/XML/1998/namespace}lang", "lang")
+# Inline elements whose content is formatting code of the original file, not text.
+_CODE = frozenset({"bpt", "ept", "it", "ph", "ut"})
+
+
+def read_tmx(path: Path, language: str, report: Counter[str]) -> Iterator[tuple[str, str]]:
+    """(English, foreign) of every translation unit that has both; the others are counted in `report`.
+
+    Of several variants of one language in a unit the first is taken. Raises ClirError for XML that
+    is broken, declares entities or has no unit with both languages.
+    """
+    found: Counter[str] = Counter()
+    pairs = 0
+    for unit in _units(path):
+        segments = _segments(unit)
+        found.update(segments.keys())
+        english, foreign = _pick(segments, "en"), _pick(segments, language)
+        if english is None or foreign is None:
+            report[LANGUAGE_MISSING] += 1
+            continue
+        pairs += 1
+        yield english, foreign
+    if not pairs:
+        there = ", ".join(sorted(found)) or "none"
+        raise ClirError(f"{path} has no translation unit with both en and {language} (its languages: {there})")
+
+
+def _units(path: Path) -> Iterator[Element]:
+    from defusedxml.common import DefusedXmlException
+    from defusedxml.ElementTree import iterparse
+
+    try:
+        with _open(path) as handle:
+            parents: list[Element] = []
+            # A DOCTYPE is usual in TMX and harmless as long as it brings no entity.
+            for event, element in iterparse(handle, events=("start", "end"), forbid_dtd=False):
+                if event == "start":
+                    parents.append(element)
+                    continue
+                parents.pop()
+                if _local(element) == "tu":
+                    yield element
+                    if parents:
+                        parents[-1].remove(element)
+    except ParseError as error:
+        raise ClirError(f"{path}:{error.position[0]}: broken XML: {error}") from error
+    except DefusedXmlException as error:
+        raise ClirError(f"{path}: XML with entities or external references is refused: {error}") from error
+    except (LookupError, UnicodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ClirError(f"{path} cannot be read as XML: {error}") from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    with open(path, "rb") as handle:
+        zipped = handle.read(2) == b"\x1f\x8b"
+    return cast(IO[bytes], gzip.open(path)) if zipped else open(path, "rb")
+
+
+def _local(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def _segments(unit: Element) -> dict[str, str]:
+    """The text of a unit's variants by their language as it is written; the first of each."""
+    segments: dict[str, str] = {}
+    for variant in unit:
+        if _local(variant) != "tuv":
+            continue
+        code = next((variant.attrib[key] for key in _LANGUAGE_KEYS if key in variant.attrib), "")
+        segment = next((child for child in variant if _local(child) == "seg"), None)
+        if code and segment is not None:
+            segments.setdefault(code, _text(segment))
+    return segments
+
+
+def _text(element: Element) -> str:
+    parts = [element.text or ""]
+    for child in element:
+        parts.append(" " if _local(child) in _CODE else _text(child))
+        parts.append(child.tail or "")
+    return "".join(parts)
+
+
+def _pick(segments: dict[str, str], language: str) -> str | None:
+    for code, text in segments.items():
+        try:
+            if languages.same_language(code, language):
+                return text
+        except UsageError:
+            # A variant in a language that we have no name for is simply not the one we look for.
+            continue
+    return None

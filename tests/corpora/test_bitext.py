@@ -1,0 +1,164 @@
+"""Bitext readers: Moses pairs, tab-separated files, TMX; what is dropped, what is refused."""
+
+import gzip
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from clir.corpora.bitext import Pair, read_bitext, read_bitext_with_report
+from clir.support.errors import ClirError, UsageError
+
+
+@pytest.fixture(autouse=True)
+def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, text: str) -> str:
+    Path(name).write_text(text, "utf-8", newline="")
+    return name
+
+
+def test_a_moses_pair() -> None:
+    write("a.en", "The  well is dry.\r\nGood\tnight\n\nLast line")
+    write("a.sw", "Kisima kimekauka. \nUsiku mwema\nTupu\nMstari wa mwisho\n")
+    pairs, report = read_bitext_with_report(["a.en,a.sw"], ["swa"])
+    assert pairs == [
+        Pair("The well is dry.", "Kisima kimekauka.", "sw"),
+        Pair("Good night", "Usiku mwema", "sw"),
+        Pair("Last line", "Mstari wa mwisho", "sw"),
+    ]
+    assert report == Counter({"kept": 3, "a side is empty": 1})
+
+
+def test_lines_end_at_line_feeds_only() -> None:
+    write("a.en", "one\u2028one\u0085\x0b\n")
+    write("a.sw", "moja\n")
+    assert read_bitext(["a.en,a.sw"], ["sw"]) == [Pair("one one", "moja", "sw")]
+
+
+def test_a_tsv_with_attribution_is_put_in_nfc() -> None:
+    write("c.tsv", "Where is the cafe\u0301?\tBawo ni o\u0323?\tCC-BY someone\n\n")
+    pairs, report = read_bitext_with_report(["c.tsv"], ["yo"])
+    assert pairs == [Pair("Where is the caf\u00e9?", "Bawo ni \u1ecd?", "yo")]
+    assert report["a side is empty"] == 1
+
+
+TMX = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE tmx SYSTEM "tmx14.dtd">
+<tmx version="1.4"><header srclang="en"/><body>
+<tu><prop>note</prop><tuv xml:lang="en-US"><seg>Wash <bpt i="1">&lt;b></bpt>your<ept i="1">&lt;/b></ept> hands
+ &amp; feet</seg></tuv><tuv xml:lang="sw-KE"><seg>Osha <hi>mikono</hi> na miguu</seg></tuv></tu>
+<tu><tuv lang="sw"><seg>Habari</seg></tuv><tuv lang="EN"><seg>Hello</seg></tuv><tuv lang="xx"><seg>?</seg></tuv></tu>
+<tu><tuv xml:lang="en"><seg>Only English</seg></tuv></tu>
+<tu><tuv xml:lang="en"><seg>Empty</seg></tuv><tuv xml:lang="sw"><seg> </seg></tuv></tu>
+</body></tmx>
+"""
+
+
+@pytest.mark.parametrize("name", ["b.tmx", "b.tmx.gz"])
+def test_tmx(name: str) -> None:
+    data = TMX.encode()
+    Path(name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    pairs, report = read_bitext_with_report([name], ["sw"])
+    assert pairs == [Pair("Wash your hands & feet", "Osha mikono na miguu", "sw"), Pair("Hello", "Habari", "sw")]
+    assert report == Counter({"kept": 2, "a language is missing": 1, "a side is empty": 1})
+
+
+def test_tagalog_is_found_in_a_filipino_tmx() -> None:
+    write("b.tmx", TMX.replace('"sw-KE"', '"fil"'))
+    assert read_bitext(["b.tmx"], ["tl"])[0].language == "tl"
+
+
+def test_tmx_entities_are_refused() -> None:
+    bomb = '<!DOCTYPE tmx [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>'
+    write("bomb.tmx", TMX.replace('<!DOCTYPE tmx SYSTEM "tmx14.dtd">', bomb).replace("Hello", "&b;"))
+    with pytest.raises(ClirError, match=r"bomb\.tmx: XML with entities or external references is refused"):
+        read_bitext(["bomb.tmx"], ["sw"])
+
+
+def test_broken_tmx_and_tmx_without_the_language() -> None:
+    write("broken.tmx", TMX[:-30])
+    with pytest.raises(ClirError, match=r"broken\.tmx:\d+: broken XML"):
+        read_bitext(["broken.tmx"], ["sw"])
+    write("b.tmx", TMX)
+    with pytest.raises(ClirError, match=r"no translation unit with both en and so \(its languages: EN, en, en-US, sw"):
+        read_bitext(["b.tmx"], ["so"])
+
+
+def test_several_pieces_and_languages() -> None:
+    for name in ("a.en", "a.sw", "b.en", "b.ha"):
+        write(name, f"text of {name}\n")
+    write("c.tsv", "one\tdaya\n")
+    assert [pair.language for pair in read_bitext(["a.en,a.sw", "b.en,b.ha"], ["sw", "hau"])] == ["sw", "ha"]
+    prefixed = read_bitext(["a.en,a.sw", "ha=b.en,b.ha", "hau=c.tsv"], ["sw"])
+    assert [pair.language for pair in prefixed] == ["sw", "ha", "ha"]
+    assert read_bitext(["ha=c.tsv"])[0] == Pair("one", "daya", "ha")
+
+
+def test_sides_of_different_length() -> None:
+    write("a.en", "one\ntwo\nthree\nfour\n")
+    write("a.sw", "moja\nmbili")
+    with pytest.raises(ClirError, match=r"differ in length: a\.en has 4 lines, a\.sw has 2$"):
+        read_bitext(["a.en,a.sw"], ["sw"])
+    with pytest.raises(ClirError, match=r"differ in length: a\.sw has 2 lines, a\.en has 4$"):
+        read_bitext(["a.sw,a.en"], ["sw"])
+
+
+@pytest.mark.parametrize(
+    ("specs", "codes", "error", "message"),
+    [
+        ([], ["sw"], UsageError, "no bitext given"),
+        (["good.tsv"], [], UsageError, "no language for the bitext good.tsv"),
+        (["good.tsv"], ["xx"], UsageError, "unknown language 'xx'"),
+        (["good.tsv"], ["eng"], UsageError, "cannot be English"),
+        (["good.tsv"], ["sw", "ha"], UsageError, "1 pieces of bitext but 2 languages"),
+        (["missing.tsv"], ["sw"], UsageError, "bitext not found: missing.tsv"),
+        (["missing.en,good.tsv"], ["sw"], UsageError, "bitext not found: missing.en"),
+        (["a.en"], ["sw"], UsageError, "neither a Moses pair"),
+        (["a,b,c"], ["sw"], UsageError, "neither a Moses pair"),
+        (["empty.tsv"], ["sw"], ClirError, "no pairs in empty.tsv"),
+        (["bad.tsv"], ["sw"], ClirError, "bad.tsv:2: no tab"),
+    ],
+)
+def test_bad_bitext(specs: list[str], codes: list[str], error: type[ClirError], message: str) -> None:
+    write("good.tsv", "one\tmoja\n")
+    write("empty.tsv", "")
+    write("bad.tsv", "one\tmoja\ntwo mbili\n")
+    with pytest.raises(error) as caught:
+        read_bitext(specs, codes)
+    assert type(caught.value) is error
+    assert message in str(caught.value)
+
+
+# Lines in the files, as the data's README and `wc -l` count them.
+PUBLIC = {
+    "sw=mafand/en-swa/train.en,mafand/en-swa/train.swa": 30_782,
+    "ha=mafand/en-hau/train.en,mafand/en-hau/train.hau": 3_098,
+    "yo=mafand/en-yor/train.en,mafand/en-yor/train.yor": 6_644,
+    "ig=mafand/en-ibo/train.en,mafand/en-ibo/train.ibo": 6_998,
+    "sw=gamayun/swa-eng/en-kit5k-v1/gamayun_kit5k-v1_eng-hau_ENG.txt,"
+    "gamayun/swa-eng/en-kit5k-v1/gamayun_kit5k-v1_eng-swa_SWA.txt": 5_000,
+    "ha=gamayun/hau-eng/en-kit15k-v1/gamayun_kit15k-v1_eng-hau_ENG.txt,"
+    "gamayun/hau-eng/en-kit15k-v1/gamayun_kit15k-v1_eng-hau_HAU.txt": 15_000,
+    "sw=tico19/all.en-sw.tmx": 3_071,
+    "so=tico19/all.en-so.tmx": 3_071,
+    "tl=tico19/all.en-tl.tmx": 3_071,
+    "mr=tico19/all.en-mr.tmx": 3_071,
+    "ha=tico19/all.en-ha.tmx": 3_071,
+    "so=hornmt/eng.txt,hornmt/som.txt": 2_030,
+    "am=hornmt/eng.txt,hornmt/amh.txt": 2_030,
+    "fil=alt/English.txt,alt/Tagalog.txt": 20_106,  # the last line has no line feed
+    "mr=tatoeba/mar.txt": 35_788,
+    "tl=tatoeba/tgl.txt": 3_821,
+}
+
+
+@pytest.mark.parametrize("spec", PUBLIC)
+def test_public_bitext_reads_whole(spec: str, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shared_data / "bitext")
+    pairs, report = read_bitext_with_report([spec])
+    assert report.total() == PUBLIC[spec]
+    assert len(pairs) == report["kept"]
+    assert len(pairs) >= PUBLIC[spec] - 10
