@@ -98,13 +98,15 @@ class TowerEncoder:
     def _encode(self, texts: Sequence[str], side: Side) -> Vectors:
         import torch
 
+        from clir.encoding.tower import TokenRow
+
         tower, prompt = self.tower(side), self.spec(side).prompt
         rows = tower.token_ids(texts, prompt)
         vectors = np.empty((len(rows), tower.dimension), dtype=np.float32)
         with torch.inference_mode(), autocast(self.device, self.precision):
             for chosen in batches_by_length(rows, self.batch_size):
                 if tower.spec.pool_prompt:
-                    batch = tower.pad([rows[at] for at in chosen])
+                    batch = tower.pad([TokenRow(rows[at]) for at in chosen])
                 else:
                     batch = tower.tokenize([texts[at] for at in chosen], prompt)
                 vectors[chosen] = tower(batch.to(self.device)).sentence.float().cpu().numpy()
@@ -234,9 +236,7 @@ def _from_class(name: str) -> Encoder:
     except AttributeError as error:
         raise UsageError(f"module {module} has no class {attribute}") from error
     missing = [
-        part
-        for part in ("encode_queries", "encode_documents", "fingerprint", "dimension")
-        if not hasattr(made, part)
+        part for part in ("encode_queries", "encode_documents", "fingerprint", "dimension") if not hasattr(made, part)
     ]
     if missing:
         raise UsageError(f"{name} is no encoder: it lacks {', '.join(missing)}")

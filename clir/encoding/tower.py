@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,13 @@ from torch import Tensor, nn
 from clir.encoding.folder import TowerSpec
 from clir.encoding.quiet import quiet_transformers
 from clir.support.errors import ClirError
+
+
+class TokenRow(NamedTuple):
+    """One text's tokens: ids (t,) and content (t,), False for prompt and special tokens."""
+
+    ids: Sequence[int] | NDArray[np.int32]
+    content: bool | NDArray[np.bool_] = True
 
 
 @dataclasses.dataclass
@@ -61,37 +68,40 @@ class Tower(nn.Module):
         self.dimension = head.out_features if head is not None else self.hidden
         self.pad_id = int(config.pad_token_id or 0)
 
-    def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> Tokens:
-        """Tokens of `texts` behind `prompt` (the folder's own prompt if None), truncated, padded to the longest."""
-        prompt = self.spec.prompt if prompt is None else prompt
-        encodings = self.tokenizer.encode_batch([self._prepared(text, prompt) for text in texts])
-        length = max((len(encoding.ids) for encoding in encodings), default=1)
-        ids = np.full((len(encodings), length), self.pad_id, dtype=np.int64)
-        attention = np.zeros((len(encodings), length), dtype=np.int64)
-        content = np.zeros((len(encodings), length), dtype=bool)
-        for row, encoding in enumerate(encodings):
-            count = len(encoding.ids)
-            ids[row, :count] = encoding.ids
-            attention[row, :count] = 1
-            content[row, :count] = _content(encoding, len(prompt))
-        return Tokens(torch.from_numpy(ids), torch.from_numpy(attention), torch.from_numpy(content))
+    def attach_head(self, head: nn.Linear, normalize: bool) -> None:
+        """Send token states through `head` from now on, and normalise sentence vectors or not."""
+        self.head = head
+        self.dimension = head.out_features
+        self.spec = dataclasses.replace(self.spec, normalize=normalize)
 
-    def token_ids(self, texts: Sequence[str], prompt: str | None = None) -> list[list[int]]:
-        """The token ids of `texts`, unpadded: the fast way when nothing but the vector is wanted."""
-        prompt = self.spec.prompt if prompt is None else prompt
+    def tokenize(self, texts: Sequence[str], prompt: str = "", max_tokens: int | None = None) -> Tokens:
+        """A padded batch of `texts` behind `prompt`, cut at `max_tokens` (the model's limit if None)."""
+        return self.pad(self.rows(texts, prompt, max_tokens))
+
+    def rows(self, texts: Sequence[str], prompt: str = "", max_tokens: int | None = None) -> list[TokenRow]:
+        """The tokens of each text, unpadded, with the content tokens marked."""
+        return [
+            TokenRow(np.array(encoding.ids, dtype=np.int32), _content(encoding, len(prompt)))
+            for encoding in self._encodings(texts, prompt, max_tokens)
+        ]
+
+    def token_ids(self, texts: Sequence[str], prompt: str = "") -> list[list[int]]:
+        """The token ids of `texts` behind `prompt`, unpadded: the fast way when only the vector is wanted."""
         encodings = self.tokenizer.encode_batch_fast([self._prepared(text, prompt) for text in texts])
         return [encoding.ids for encoding in encodings]
 
-    def pad(self, rows: Sequence[Sequence[int]]) -> Tokens:
-        """A batch from unpadded token ids; every token counts as content."""
-        length = max(len(row) for row in rows)
+    def pad(self, rows: Sequence[TokenRow]) -> Tokens:
+        """Unpadded rows as one batch, padded to the longest."""
+        length = max((len(row.ids) for row in rows), default=1)
         ids = np.full((len(rows), length), self.pad_id, dtype=np.int64)
         attention = np.zeros((len(rows), length), dtype=np.int64)
+        content = np.zeros((len(rows), length), dtype=bool)
         for at, row in enumerate(rows):
-            ids[at, : len(row)] = row
-            attention[at, : len(row)] = 1
-        mask = torch.from_numpy(attention)
-        return Tokens(torch.from_numpy(ids), mask, mask.bool())
+            count = len(row.ids)
+            ids[at, :count] = row.ids
+            attention[at, :count] = 1
+            content[at, :count] = row.content
+        return Tokens(torch.from_numpy(ids), torch.from_numpy(attention), torch.from_numpy(content))
 
     def forward(self, batch: Tokens) -> States:
         """States of a batch on the tower's device."""
@@ -104,6 +114,21 @@ class Tower(nn.Module):
         if self.spec.normalize:
             sentence = nn.functional.normalize(sentence, dim=-1)
         return States(states, batch.content, batch.ids, sentence)
+
+    def spans(self, texts: Sequence[str], prompt: str = "", max_tokens: int | None = None) -> list[NDArray[np.int64]]:
+        """For each text the (m, 2) begin and end of its content tokens, in characters of the bare text."""
+        found = []
+        for encoding in self._encodings(texts, prompt, max_tokens):
+            spans = np.array(encoding.offsets, dtype=np.int64)[_content(encoding, len(prompt))]
+            found.append(np.clip(spans - len(prompt), 0, None))
+        return found
+
+    def _encodings(self, texts: Sequence[str], prompt: str, max_tokens: int | None) -> list[Any]:
+        if max_tokens is not None:
+            self.tokenizer.enable_truncation(min(max_tokens, self.spec.max_tokens))
+        encodings: list[Any] = self.tokenizer.encode_batch([self._prepared(text, prompt) for text in texts])
+        self.tokenizer.enable_truncation(self.spec.max_tokens)
+        return encodings
 
     def _prepared(self, text: str, prompt: str) -> str:
         # A lone surrogate (broken JSON escapes) cannot be tokenised.

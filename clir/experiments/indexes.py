@@ -1,0 +1,48 @@
+"""The indexes of a collection: found by what they were made from, built where they are missing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from clir.corpora.collection import Collection
+from clir.encoding.encoder import Encoder
+from clir.indexing.dense import DenseIndex, build_dense_index, documents_fingerprint, open_dense_index
+from clir.indexing.lucene import LuceneIndex, build_lucene_index, open_lucene_index
+
+ROOT = Path("indexes")
+# Collections up to this size are read through to see that an index still holds their documents;
+# for larger ones their id stands for them.
+READ_THROUGH = 100_000
+
+
+def dense_index(collection: Collection, encoder: Encoder, root: Path = ROOT) -> DenseIndex:
+    """The dense index of `collection` by `encoder`'s document side under `root`, built if it is not there."""
+    path = root / _name(collection) / f"dense-{encoder.fingerprint('document')}-{_documents_key(collection)}"
+    if not (path / "meta.json").exists():
+        build_dense_index(collection.documents, encoder, path, total=collection.document_count())
+    return open_dense_index(path)
+
+
+def sparse_index(collection: Collection, root: Path = ROOT, *, analyzer: str | None = None) -> LuceneIndex:
+    """The BM25 index of `collection` under `root`, built if it is not there; `analyzer` as in `build_lucene_index`."""
+    path = root / _name(collection) / f"bm25-{analyzer or collection.language}-{_documents_key(collection)}"
+    if not (path / "meta.json").exists():
+        build_lucene_index(
+            collection.documents(), path, collection.language, analyzer=analyzer,
+            total=collection.document_count(), source=collection.id,
+        )  # fmt: skip
+    return open_lucene_index(path)
+
+
+def _name(collection: Collection) -> str:
+    """A folder for the collection's documents: languages and splits of one collection share them."""
+    return re.sub(r"[^\w.+-]", "-", collection.id.split("/")[0])
+
+
+def _documents_key(collection: Collection) -> str:
+    count = collection.document_count()
+    if count is not None and count <= READ_THROUGH:
+        return documents_fingerprint(collection.documents())[:12]
+    return hashlib.sha256(collection.id.encode("utf-8")).hexdigest()[:12]
