@@ -59,7 +59,7 @@ def work(options: argparse.Namespace) -> None:
         encoder,
         options.output,
         window=options.window,
-        total=corpus.count,
+        total=corpus.total,
         about={"settings": settings, "data": {"source": options.corpus}},
     )
     print(index.path)

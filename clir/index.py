@@ -67,7 +67,7 @@ def work(options: argparse.Namespace) -> None:
         memory=options.memory,
         store=options.store or (),
         optimize=options.optimize,
-        total=corpus.count,
+        total=corpus.total,
         source=options.corpus,
     )
     print(path)

