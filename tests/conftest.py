@@ -53,9 +53,7 @@ def e5() -> Path:
 def door() -> Door:
     """Runs a door as a person would: `door("search", "--help")` is `python -m clir.search --help`."""
 
-    def run(
-        name: str, *arguments: str | Path, timeout: float = 300, **more: object
-    ) -> subprocess.CompletedProcess[str]:
+    def run(name: str, *arguments: str | Path, timeout: float = 300, **more: Any) -> Finished:
         command = [sys.executable, "-m", f"clir.{name}", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **more)
 

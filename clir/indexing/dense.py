@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -50,6 +51,7 @@ class DenseIndex:
     encoder: str | None
     documents_fingerprint: str | None
 
+    @functools.cached_property
     def docids(self) -> list[str]:
         """The docid of each vector, in the vectors' order."""
         names = (self.path / "docid").read_text("utf-8").split("\n")
@@ -74,8 +76,8 @@ def open_dense_index(path: str | Path) -> DenseIndex:
         raise ClirError(f"{path / 'index'} is not a FAISS index: {str(error).splitlines()[0]}") from error
     made = read_manifest(path) if (path / "meta.json").exists() else {}
     index = DenseIndex(path, vectors.ntotal, vectors.d, made.get("encoder fingerprint"), made.get("documents sha256"))
-    if len(index.docids()) != index.documents:
-        raise ClirError(f"{path} is broken: {index.documents} vectors but {len(index.docids())} docids")
+    if len(index.docids) != index.documents:
+        raise ClirError(f"{path} is broken: {index.documents} vectors but {len(index.docids)} docids")
     return index
 
 

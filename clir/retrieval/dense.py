@@ -59,7 +59,7 @@ class DenseSearcher:
 
         if self._docids is None:
             self._vectors = faiss.read_index(str(self.index.path / "index"), faiss.IO_FLAG_MMAP)
-            self._docids = pl.Series(self.index.docids(), dtype=pl.String)
+            self._docids = pl.Series(self.index.docids, dtype=pl.String)
         if self.threads is not None:
             faiss.omp_set_num_threads(self.threads)
         return self._vectors, self._docids
