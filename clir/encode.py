@@ -28,7 +28,7 @@ def parser() -> Parser:
     parser.add_argument("--output", required=True, metavar="INDEX", help="folder for the index")
     parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="documents a pass (default: 32)")
     parser.add_argument(
-        "--window", type=int, default=4096, metavar="W", help="documents sorted by length and saved together (4096)"
+        "--window", type=int, default=1024, metavar="W", help="documents sorted by length and saved together (1024)"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all)")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda:0, ...")

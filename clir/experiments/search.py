@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from clir.corpora.collection import Collection, Topic
-from clir.corpora.qrels import Qrels
 from clir.encoding.encoder import Encoder
 from clir.experiments.indexes import ROOT, dense_index, sparse_index
 from clir.indexing.dense import DenseIndex
@@ -110,13 +111,10 @@ def provenance(method: Method, sides: Sides, encoder: Encoder | None, options: S
         used.pop("fusion")
     if method == "dense":
         used = {"threads": options.threads}
+    texts = json.dumps([list(sides.topics), list(sides.sparse_topics or ())]).encode("ascii")
+    topics = {"count": len(sides.topics), "sha256": hashlib.sha256(texts).hexdigest()}
     model = {} if encoder is None else {"encoder": encoder.name, "query fingerprint": encoder.fingerprint("query")}
-    return {"method": {"search": method, **used, **model}, "data": {"indexes": indexes, "topics": len(sides.topics)}}
-
-
-def without_judged(run: Run, qrels: Qrels) -> bool:
-    """Whether not a single topic of `run` is judged in `qrels`: nearly always the wrong file."""
-    return not set(run.topics) & set(qrels.topics)
+    return {"method": {"search": method, **used, **model}, "data": {"indexes": indexes, "topics": topics}}
 
 
 def _needed(method: Method, encoder: Encoder | None) -> Encoder | None:

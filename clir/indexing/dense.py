@@ -29,7 +29,9 @@ from clir.support.files import replace_folder, wrapping_disk_errors, write_json
 from clir.support.manifest import read_manifest, write_manifest
 from clir.support.progress import Progress, say
 
-WINDOW = 4096
+WINDOW = 1024
+# Documents a call of the encoder: enough to sort by tokens and fill batches, few enough to show progress.
+CALL = 128
 # FAISS's IndexFlatIP on disk: fourcc, d, ntotal, two unused words, trained, metric, number of floats, floats.
 FLAT_HEADER = struct.Struct("<4siqqqbiq")
 FLAT_FOURCC = b"IxFI"
@@ -118,8 +120,7 @@ def build_dense_index(
         store = _Store.open(partial, key, encoder.dimension)
         with Progress("encoding", total, "documents") as progress:
             for batch in _remaining_windows(read, store, window, progress):
-                store.append(batch, _finite(encoder.encode_documents([doc.contents for doc in batch]), batch))
-                progress.advance(len(batch))
+                store.append(batch, _encoded(batch, encoder, progress))
         if store.documents == 0:
             raise ClirError("no documents to encode")
         store.finish()
@@ -192,8 +193,6 @@ class _Store:
 
     def append(self, batch: Sequence[Document], vectors: Vectors) -> None:
         """Store one window; after this returns it survives a kill."""
-        if vectors.shape != (len(batch), self.dimension):
-            raise ClirError(f"the encoder gave vectors of shape {vectors.shape} for {len(batch)} documents")
         _append(self.folder / "index", np.ascontiguousarray(vectors, dtype="<f4").tobytes())
         _append(self.folder / "docid", "".join(f"{doc.docid}\n" for doc in batch).encode("utf-8"))
         self.documents += len(batch)
@@ -249,6 +248,17 @@ def _refuse_repeats(batch: Sequence[Document], seen: set[int]) -> None:
         if short in seen:
             raise ClirError(f"docid {doc.docid!r} comes twice")
         seen.add(short)
+
+
+def _encoded(batch: Sequence[Document], encoder: Encoder, progress: Progress) -> Vectors:
+    """The vectors of a window in its own order, encoded longest first, a few batches at a time."""
+    vectors = np.empty((len(batch), encoder.dimension), dtype=np.float32)
+    order = sorted(range(len(batch)), key=lambda at: -len(batch[at].contents))
+    for start in range(0, len(order), CALL):
+        chosen = order[start : start + CALL]
+        vectors[chosen] = encoder.encode_documents([batch[at].contents for at in chosen])
+        progress.advance(len(chosen))
+    return _finite(vectors, batch)
 
 
 def _finite(vectors: Vectors, batch: Sequence[Document]) -> Vectors:

@@ -27,6 +27,7 @@ class Progress:
         self._started = time.monotonic()
         self._shown = self._started + SILENT_SECONDS
         self._width = 0
+        self._shown_at = -1
 
     def __enter__(self) -> Progress:
         return self
@@ -53,6 +54,9 @@ class Progress:
         now = time.monotonic()
         live = sys.stderr.isatty()
         self._shown = now + (0.1 if live else LOG_SECONDS)
+        if self._shown_at == self.done and not live:
+            return
+        self._shown_at = self.done
         line = self._line(now - self._started)
         if live:
             sys.stderr.write("\r" + line.ljust(self._width) + ("\n" if last else ""))
