@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clir.encoding.folder import Side, TowerSpec, UnsupportedModel, read_folder
+from clir.encoding.folder import SIDES, Side, TowerSpec, UnsupportedModel, read_folder, weight_files, width
 from clir.support.errors import ClirError, UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class TowerEncoder:
     @property
     def dimension(self) -> int:
         """Width d of the vectors."""
-        return self.tower("query").dimension
+        return width(self.spec("query"))
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 vectors of queries, behind the model's query prompt."""
@@ -101,14 +101,11 @@ class TowerEncoder:
         from clir.encoding.tower import TokenRow
 
         tower, prompt = self.tower(side), self.spec(side).prompt
-        rows = tower.token_ids(texts, prompt)
+        rows, pooled_from = tower.token_ids(texts, prompt), tower.pooled_from(prompt)
         vectors = np.empty((len(rows), tower.dimension), dtype=np.float32)
         with torch.inference_mode(), autocast(self.device, self.precision):
             for chosen in batches_by_length(rows, self.batch_size):
-                if tower.spec.pool_prompt:
-                    batch = tower.pad([TokenRow(rows[at]) for at in chosen])
-                else:
-                    batch = tower.tokenize([texts[at] for at in chosen], prompt)
+                batch = tower.pad([TokenRow(rows[at], pooled_from=pooled_from) for at in chosen])
                 vectors[chosen] = tower(batch.to(self.device)).sentence.float().cpu().numpy()
         return vectors
 
@@ -127,6 +124,7 @@ class SentenceTransformerEncoder:
     def _model(self) -> Any:
         from sentence_transformers import SentenceTransformer
 
+        _refuse_pickles(self.folder)
         try:
             return SentenceTransformer(str(self.folder), device=self.device, local_files_only=True)
         except (OSError, ValueError, KeyError, ImportError) as error:
@@ -149,6 +147,7 @@ class SentenceTransformerEncoder:
         """Digest of all files of the folder."""
         from clir.encoding.fingerprint import fingerprint_of_files
 
+        _refuse_pickles(self.folder)
         return fingerprint_of_files(self.folder)
 
     def _encode(self, encode: Any, texts: Sequence[str]) -> Vectors:
@@ -162,14 +161,15 @@ def load_encoder(
 ) -> Encoder:
     """The encoder named by a folder, a hub id (`org/model`) or `package.module:Class`.
 
-    Raises UsageError if `name` is none of these, or the folder holds no model.
+    Raises UsageError if `name` is none of these, the folder holds no model, or there is no such device.
     """
     if CLASS_NAME.match(name) and not Path(name).exists():
         return _from_class(name)
     folder = model_folder(name)
+    _check_device(device)
     try:
-        for side in ("query", "document"):
-            read_folder(folder, side)  # type: ignore[arg-type]
+        for side in SIDES:
+            read_folder(folder, side)
     except UnsupportedModel:
         return SentenceTransformerEncoder(name, folder, batch_size, device, precision)
     return TowerEncoder(name, folder, batch_size, device, precision)
@@ -227,17 +227,39 @@ def batches_by_length(rows: Sequence[Sequence[int]], size: int) -> Iterator[list
         yield order[start : start + size]
 
 
+def _check_device(device: str) -> None:
+    if device == "cpu":
+        return
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device {device!r} cannot be used here: {reason}") from error
+
+
+def _refuse_pickles(folder: Path) -> None:
+    for pickled in folder.rglob("pytorch_model*.bin"):
+        weight_files(pickled.parent)
+
+
 def _from_class(name: str) -> Encoder:
     module, _, attribute = name.partition(":")
     try:
-        made: Encoder = getattr(importlib.import_module(module), attribute)()
+        make = getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         raise UsageError(f"cannot import the encoder {name}: {error}") from error
     except AttributeError as error:
         raise UsageError(f"module {module} has no class {attribute}") from error
-    missing = [
-        part for part in ("encode_queries", "encode_documents", "fingerprint", "dimension") if not hasattr(made, part)
-    ]
+    try:
+        made: Encoder = make()
+    except ClirError:
+        raise
+    except Exception as error:
+        raise UsageError(f"cannot make the encoder {name}: {type(error).__name__}: {error}") from error
+    parts = ("encode_queries", "encode_documents", "fingerprint", "dimension", "name")
+    missing = [part for part in parts if not hasattr(made, part)]
     if missing:
         raise UsageError(f"{name} is no encoder: it lacks {', '.join(missing)}")
     return made

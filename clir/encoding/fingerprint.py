@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from clir.encoding.folder import TowerSpec
+from clir.encoding.folder import TowerSpec, weight_files
 from clir.support.errors import ClirError
 from clir.support.files import READ_BLOCK, write_json
 
@@ -29,9 +29,9 @@ def fingerprint(spec: TowerSpec) -> str:
     """16 hexadecimal digits that depend on weights, tokenizer, pooling, head, prompt and length limit."""
     config = json.loads((spec.transformer / "config.json").read_text("utf-8"))
     parts = {
-        "weights": [_of_weights(path) for path in sorted(spec.transformer.glob("*.safetensors"))],
+        "weights": [_of_weights(path) for path in weight_files(spec.transformer)],
         "tokenizer": _of_tokenizer(spec.transformer),
-        "head": _of_weights(spec.head / "model.safetensors") if spec.head else None,
+        "head": [_of_weights(path) for path in weight_files(spec.head)] if spec.head else None,
         "config": {key: config.get(key) for key in COMPUTED},
         "spec": [spec.pooling, spec.pool_prompt, spec.normalize, spec.prompt, spec.max_tokens, spec.lower_case],
     }

@@ -18,6 +18,8 @@ SIDES: tuple[Side, Side] = ("query", "document")
 POOLINGS = ("mean", "cls", "max", "lasttoken")
 # Positions that RoBERTa-like models reserve before the first token (padding_idx + 1).
 RESERVED_POSITIONS = {"roberta": 2, "xlm-roberta": 2, "camembert": 2, "xlm-roberta-xl": 2}
+# What architectures call the width of their token states (DistilBERT: dim; T5: d_model; GPT-2: n_embd).
+WIDTH_KEYS = ("hidden_size", "dim", "d_model", "n_embd")
 # The keys that folders saved before sentence-transformers 5 have in place of `pooling_mode`.
 OLD_POOLING_KEYS = {
     "pooling_mode_cls_token": "cls",
@@ -68,15 +70,23 @@ def read_folder(folder: str | Path, side: Side) -> TowerSpec:
     return _spec(folder, modules, str(prompts.get(side, "") or ""))
 
 
-def is_symmetric(folder: str | Path) -> bool:
-    """Whether both sides of the model are the same tower (prompts aside)."""
-    query, document = (read_folder(folder, side) for side in SIDES)
-    return dataclasses.replace(query, prompt="") == dataclasses.replace(document, prompt="")
+def width(spec: TowerSpec) -> int:
+    """The number of dimensions of the vectors, read from the settings without loading weights."""
+    if spec.head is not None:
+        return int(_json(spec.head / "config.json")["out_features"])
+    config = _json(spec.transformer / "config.json")
+    said = next((config[key] for key in WIDTH_KEYS if key in config), None)
+    if said is None:
+        raise UnsupportedModel(f"{spec.transformer}/config.json does not say {WIDTH_KEYS[0]}")
+    return int(said)
 
 
-def bare_of_pooling(folder: str | Path) -> bool:
-    """Whether `folder` is a plain transformers folder, which does not say how its tokens are pooled."""
-    return not (Path(folder) / "modules.json").exists()
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a module's folder; ClirError if there are none: pickled weights are never read."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ClirError(f"{folder} has no safetensors weights (pickled weights are not loaded)")
+    return files
 
 
 def _modules(folder: Path, side: Side) -> list[tuple[str, Path]]:

@@ -112,7 +112,7 @@ class _Header:
         self.tensors = dict(self._read_entry() for _ in range(self._take("i")))
 
     def _take(self, kind: str) -> Any:
-        (value,) = struct.unpack_from("<" + kind, self._bytes, self._at)
+        (value,) = struct.unpack_from("<" + kind, self._bytes.data, self._at)
         self._at += struct.calcsize("<" + kind)
         return value
 

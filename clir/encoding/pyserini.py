@@ -14,7 +14,7 @@ from clir.support.jvm import pyserini_module
 _Base: Any = pyserini_module("pyserini.encode").QueryEncoder
 
 
-class ClirQueryEncoder(_Base):
+class ClirQueryEncoder(_Base):  # type: ignore[misc]
     """A student (or any model that clir loads) as a `pyserini.encode.QueryEncoder`.
 
     `encoder` is an Encoder or a name for `load_encoder`; `device` and other options go to it.

@@ -12,32 +12,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clir.encoding.folder import TowerSpec
+from clir.encoding.folder import TowerSpec, weight_files
 from clir.encoding.quiet import quiet_transformers
 from clir.support.errors import ClirError
 
 
 class TokenRow(NamedTuple):
-    """One text's tokens: ids (t,) and content (t,), False for prompt and special tokens."""
+    """One text's tokens: ids (t,), content (t,), False for prompt and special tokens, and the first pooled position."""
 
     ids: Sequence[int] | NDArray[np.int32]
     content: bool | NDArray[np.bool_] = True
+    pooled_from: int = 0
 
 
 @dataclasses.dataclass
 class Tokens:
     """A padded batch of `n` texts.
 
-    ids, attention: (n, t) int64; content: (n, t) bool, False for padding, prompt and special tokens.
+    ids, attention: (n, t) int64; content: (n, t) bool, False for padding, prompt and special tokens;
+    pooled: (n, t) int64, 1 for tokens that make the sentence vector: all but padding, and but the
+    prompt and what precedes it where the model says so.
     """
 
     ids: Tensor
     attention: Tensor
     content: Tensor
+    pooled: Tensor
 
     def to(self, device: torch.device | str) -> Tokens:
         """The same batch on `device`."""
-        return Tokens(self.ids.to(device), self.attention.to(device), self.content.to(device))
+        return Tokens(*(getattr(self, field.name).to(device) for field in dataclasses.fields(self)))
 
 
 @dataclasses.dataclass
@@ -80,8 +84,9 @@ class Tower(nn.Module):
 
     def rows(self, texts: Sequence[str], prompt: str = "", max_tokens: int | None = None) -> list[TokenRow]:
         """The tokens of each text, unpadded, with the content tokens marked."""
+        pooled_from = self.pooled_from(prompt)
         return [
-            TokenRow(np.array(encoding.ids, dtype=np.int32), _content(encoding, len(prompt)))
+            TokenRow(np.array(encoding.ids, dtype=np.int32), _content(encoding, len(prompt)), pooled_from)
             for encoding in self._encodings(texts, prompt, max_tokens)
         ]
 
@@ -90,18 +95,30 @@ class Tower(nn.Module):
         encodings = self.tokenizer.encode_batch_fast([self._prepared(text, prompt) for text in texts])
         return [encoding.ids for encoding in encodings]
 
+    def pooled_from(self, prompt: str) -> int:
+        """How many leading tokens the sentence vector leaves out: none, or those of `prompt` tokenised alone.
+
+        The rule is sentence-transformers' own for `include_prompt: false`.
+        """
+        if self.spec.pool_prompt or not prompt:
+            return 0
+        (encoding,) = self._encodings([""], prompt, None)
+        return len(encoding.ids) - int(bool(encoding.special_tokens_mask[-1]))
+
     def pad(self, rows: Sequence[TokenRow]) -> Tokens:
         """Unpadded rows as one batch, padded to the longest."""
         length = max((len(row.ids) for row in rows), default=1)
         ids = np.full((len(rows), length), self.pad_id, dtype=np.int64)
         attention = np.zeros((len(rows), length), dtype=np.int64)
         content = np.zeros((len(rows), length), dtype=bool)
+        pooled = np.zeros((len(rows), length), dtype=np.int64)
         for at, row in enumerate(rows):
             count = len(row.ids)
             ids[at, :count] = row.ids
             attention[at, :count] = 1
             content[at, :count] = row.content
-        return Tokens(torch.from_numpy(ids), torch.from_numpy(attention), torch.from_numpy(content))
+            pooled[at, row.pooled_from : count] = 1
+        return Tokens(*(torch.from_numpy(part) for part in (ids, attention, content, pooled)))
 
     def forward(self, batch: Tokens) -> States:
         """States of a batch on the tower's device."""
@@ -109,8 +126,7 @@ class Tower(nn.Module):
         states = output.last_hidden_state
         if self.head is not None:
             states = self.head(states)
-        pooled_over = batch.attention if self.spec.pool_prompt else batch.content.to(batch.attention.dtype)
-        sentence = pool(states, pooled_over, self.spec.pooling)
+        sentence = pool(states, batch.pooled, self.spec.pooling)
         if self.spec.normalize:
             sentence = nn.functional.normalize(sentence, dim=-1)
         return States(states, batch.content, batch.ids, sentence)
@@ -138,11 +154,11 @@ class Tower(nn.Module):
 
 def pool(states: Tensor, mask: Tensor, mode: str) -> Tensor:
     """(n, t, d) token states to (n, d) by `mode`: mean, cls, max or lasttoken, over `mask` (n, t)."""
+    each = torch.arange(len(states), device=states.device)
     if mode == "cls":
-        return states[:, 0]
+        return states[each, mask.argmax(1)]
     if mode == "lasttoken":
-        last = mask.shape[1] - 1 - mask.flip(1).argmax(1)
-        return states[torch.arange(len(states), device=states.device), last]
+        return states[each, mask.shape[1] - 1 - mask.flip(1).argmax(1)]
     weights = mask.unsqueeze(-1).to(states.dtype)
     if mode == "max":
         return states.masked_fill(weights == 0, float("-inf")).amax(1)
@@ -155,13 +171,13 @@ def load_tower(spec: TowerSpec, device: str = "cpu") -> Tower:
     Raises ClirError if weights are missing or are not safetensors, or a tokenizer cannot be read.
     """
     quiet_transformers()
+    from safetensors import SafetensorError
     from transformers import AutoModel
 
-    if not any(spec.transformer.glob("*.safetensors")):
-        raise ClirError(f"{spec.transformer} has no safetensors weights (pickled weights are not loaded)")
+    weight_files(spec.transformer)
     try:
         transformer = AutoModel.from_pretrained(str(spec.transformer), use_safetensors=True, dtype=torch.float32)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ClirError(f"cannot load the model in {spec.transformer}: {' '.join(str(error).split())}") from error
     tower = Tower(spec, transformer, _tokenizer(spec), _head(spec.head))
     return tower.to(device).eval()
@@ -190,9 +206,14 @@ def _tokenizer(spec: TowerSpec) -> Any:
 def _head(folder: Path | None) -> nn.Linear | None:
     if folder is None:
         return None
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    state = load_file(folder / "model.safetensors")
+    (path,) = weight_files(folder)
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise ClirError(f"cannot load the head in {folder}: {error}") from error
     weight, bias = state["linear.weight"], state.get("linear.bias")
     head = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     head.load_state_dict({"weight": weight} | ({"bias": bias} if bias is not None else {}))

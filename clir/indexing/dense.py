@@ -116,7 +116,7 @@ def build_dense_index(
     output = Path(output)
     key = _key({"encoder": encoder.fingerprint("document"), "window": window, **(about or {})})
     partial = output.with_name(f".{output.name}.encoding")
-    with wrapping_disk_errors(output):
+    with wrapping_disk_errors(output), _removing_empty(partial):
         store = _Store.open(partial, key, encoder.dimension)
         with Progress("encoding", total, "documents") as progress:
             for batch in _remaining_windows(read, store, window, progress):
@@ -256,7 +256,11 @@ def _encoded(batch: Sequence[Document], encoder: Encoder, progress: Progress) ->
     order = sorted(range(len(batch)), key=lambda at: -len(batch[at].contents))
     for start in range(0, len(order), CALL):
         chosen = order[start : start + CALL]
-        vectors[chosen] = encoder.encode_documents([batch[at].contents for at in chosen])
+        found = encoder.encode_documents([batch[at].contents for at in chosen])
+        if found.shape != (len(chosen), encoder.dimension):
+            wanted = (len(chosen), encoder.dimension)
+            raise ClirError(f"the encoder gave vectors of shape {found.shape}, not {wanted}")
+        vectors[chosen] = found
         progress.advance(len(chosen))
     return _finite(vectors, batch)
 
@@ -296,6 +300,17 @@ def _append(path: Path, data: bytes) -> None:
 
 def _key(parts: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _removing_empty(folder: Path) -> Iterator[None]:
+    """Leave no folder behind where work fails before there is anything to go on from."""
+    try:
+        yield
+    except BaseException:
+        if not _read_progress(folder).get("documents"):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _read_progress(folder: Path) -> dict[str, Any]:
