@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from clir.encoding.tower import Tower
+from clir.encoding.tower import Tower, pool
 from clir.support.errors import ClirError
 from clir.support.progress import track
 
@@ -30,14 +30,15 @@ def warm_start(
 
     Ridge regression on two kinds of samples, each with half of the weight: token states whose
     characters overlap (a student token is taught the mean of the teacher tokens it overlaps), and
-    unnormalised sentence vectors. Raises ClirError if no tokens overlap.
+    unnormalised sentence vectors. A head that the student has already is passed over: the new one takes
+    its place. Raises ClirError if no tokens overlap.
     """
     tokens, sentences = _Normal(student.hidden, teacher.dimension), _Normal(student.hidden, teacher.dimension)
     starts = range(0, len(texts), BATCH)
     for start in track(starts, "warm start", len(starts), "batches"):
         batch = list(texts[start : start + BATCH])
-        ours, our_spans, our_vectors = _states(student, batch, student_prompt, max_tokens)
-        theirs, their_spans, their_vectors = _states(teacher, batch, teacher_prompt, max_tokens)
+        ours, our_spans, our_vectors = _states(student, None, batch, student_prompt, max_tokens)
+        theirs, their_spans, their_vectors = _states(teacher, teacher.head, batch, teacher_prompt, max_tokens)
         for row in range(len(batch)):
             overlap = _overlap(our_spans[row], their_spans[row])
             met = overlap.sum(1) > 0
@@ -83,17 +84,15 @@ def _solve(tokens: _Normal, sentences: _Normal) -> nn.Linear:
 
 @torch.inference_mode()
 def _states(
-    tower: Tower, texts: Sequence[str], prompt: str, max_tokens: int
+    tower: Tower, head: nn.Module | None, texts: Sequence[str], prompt: str, max_tokens: int
 ) -> tuple[list[Matrix], list[NDArray[np.int64]], Matrix]:
-    """Content token states, their character spans in the bare texts, and unnormalised pooled vectors."""
-    from clir.encoding.tower import pool
-
-    batch = tower.tokenize(texts, prompt, max_tokens)
+    """Content token states behind `head`, their character spans in the bare texts, unnormalised pooled vectors."""
+    batch = tower.tokenize(texts, prompt, max_tokens).to(next(tower.parameters()).device)
     output: Any = tower.transformer(input_ids=batch.ids, attention_mask=batch.attention)
-    states = output.last_hidden_state if tower.head is None else tower.head(output.last_hidden_state)
-    vectors = pool(states, batch.attention, tower.spec.pooling).double().numpy()
+    states = output.last_hidden_state if head is None else head(output.last_hidden_state)
+    vectors = pool(states, batch.pooled, tower.spec.pooling).double().cpu().numpy()
     spans = tower.spans(texts, prompt, max_tokens)
-    rows = [states[row][batch.content[row]].double().numpy() for row in range(len(texts))]
+    rows = [states[row][batch.content[row]].double().cpu().numpy() for row in range(len(texts))]
     return rows, spans, vectors
 
 

@@ -19,22 +19,43 @@ POOL = 8
 def training_order(lengths: Sequence[int], steps: int, batch_size: int, seed: int) -> NDArray[np.int64]:
     """(steps, batch_size) positions of pairs: pass after pass over all, shuffled anew, of like length in a batch.
 
-    `lengths` are the pairs' token counts. No pair comes a second time before every other came once
-    (the last batch of a pass is filled from the next).
+    `lengths` are the pairs' token counts. No pair comes a second time before every other came once,
+    and none twice in a batch (the last batch of a pass is filled from the next).
     """
     count = len(lengths)
     if count < batch_size:
         raise ValueError(f"{count} pairs do not fill a batch of {batch_size}")
     generator = np.random.default_rng(seed)
     sizes = np.asarray(lengths)
-    passes = -(-steps * batch_size // count)
-    stream = np.concatenate([generator.permutation(count) for _ in range(passes)])[: steps * batch_size]
+    stream = _stream(count, steps * batch_size, batch_size, generator)
     batches = []
-    for start in range(0, len(stream), POOL * batch_size):
-        pool = stream[start : start + POOL * batch_size]
+    start = 0
+    while start < len(stream):
+        end = _pool_end(start, count, batch_size)
+        pool = stream[start:end]
         pool = pool[np.argsort(-sizes[pool], kind="stable")].reshape(-1, batch_size)
         batches.append(pool[generator.permutation(len(pool))])
+        start = end
     return np.concatenate(batches).astype(np.int64)
+
+
+def _stream(count: int, length: int, batch_size: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Pass after pass over `count` positions, cut at `length`; a batch across two passes has no position twice."""
+    passes = [generator.permutation(count) for _ in range(-(-length // count))]
+    for number in range(1, len(passes)):
+        begun = number * count % batch_size
+        if begun:
+            repeated = np.isin(passes[number], passes[number - 1][count - begun :])
+            fillers = np.flatnonzero(~repeated)[: batch_size - begun]
+            passes[number] = np.concatenate([passes[number][fillers], np.delete(passes[number], fillers)])
+    return np.concatenate(passes)[:length].astype(np.int64)
+
+
+def _pool_end(start: int, count: int, batch_size: int) -> int:
+    """Where the pool of batches that begins at `start` ends: a pool is of one pass, or a batch across two."""
+    boundary = (start // count + 1) * count
+    last_whole = boundary // batch_size * batch_size
+    return min(start + POOL * batch_size, last_whole) if last_whole > start else start + batch_size
 
 
 def deranged(count: int, seed: int) -> NDArray[np.int64]:

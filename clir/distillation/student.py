@@ -64,7 +64,7 @@ def _modules(encoder: TowerEncoder, side: Side) -> list[Any]:
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(encoder.folder), device="cpu", local_files_only=True)
-    modules = []
+    modules: list[Any] = []
     for module in model.children():
         modules.extend(module.sub_modules[side] if type(module).__name__ == "Router" else [module])
     return modules

@@ -34,6 +34,9 @@ LOGGED_LOSSES = 50
 class Distiller(nn.Module):
     """The student with its loss, as the trainer wants it; its state is what is trained, nothing frozen."""
 
+    # transformers' Trainer asks for it on resuming, when a checkpoint lacks keys (here, what is frozen).
+    _keys_to_ignore_on_save: list[str] | None = None
+
     def __init__(self, student: Tower, loss: Loss, dropout: bool) -> None:
         super().__init__()
         self.student, self.loss, self.dropout = student, loss, dropout
@@ -47,7 +50,7 @@ class Distiller(nn.Module):
         self.training = mode
         return self
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
         state: dict[str, Any] = super().state_dict(*args, **kwargs)
         return {name: values for name, values in state.items() if name in trained}
