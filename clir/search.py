@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clir.corpora.qrels import Qrels
     from clir.encoding.encoder import Encoder
     from clir.experiments.search import SearchOptions, Sides
+    from clir.retrieval.hybrid import FusionOptions
     from clir.runs.run import Run
 
 EXAMPLES = """
@@ -38,7 +39,7 @@ def parser() -> Parser:
     what.add_argument("--collection", metavar="ID", help="demo/sw, afriqa/swa/test, ..., or any ir_datasets id")
     what.add_argument("--topics", metavar="FILE|ID", help="qid, tab, text a line; or a collection's topics")
     what.add_argument("--index", metavar="INDEX", help="the index that the method searches (hybrid: the dense one)")
-    what.add_argument("--sparse-index", metavar="INDEX", help="hybrid: the BM25 index")
+    what.add_argument("--sparse-index", metavar="INDEX", help="the BM25 index, where --index is the dense one")
     what.add_argument("--qrels", metavar="FILE|ID", help="judgements to score the run with")
     what.add_argument("--indexes", default="indexes", metavar="DIR", help="where --collection keeps its indexes")
 
@@ -59,9 +60,9 @@ def parser() -> Parser:
 
     fusion = parser.add_argument_group("hybrid")
     fusion.add_argument("--fusion", default="rrf", metavar="rrf|weighted", help="how both runs are fused")
-    fusion.add_argument("--rrf.k", dest="rrf_k", type=float, default=60, metavar="K", help="rrf's k (default: 60)")
+    fusion.add_argument("--rrf.k", dest="rrf_k", type=float, metavar="K", help="for rrf: its k (default: 60)")
     fusion.add_argument("--weights", type=float, nargs=2, metavar=("DENSE", "SPARSE"), help="for weighted")
-    fusion.add_argument("--normalization", default="minmax", help="for weighted: minmax (default) or none")
+    fusion.add_argument("--normalization", metavar="minmax|none", help="for weighted: of scores (default: minmax)")
     fusion.add_argument("--depth", type=int, metavar="D", help="hits of each side that are fused (default: --hits)")
 
     out = parser.add_argument_group("what comes out")
@@ -75,10 +76,10 @@ def parser() -> Parser:
 def work(options: argparse.Namespace) -> None:
     """Search, write the run with its manifest, print its scores."""
     from clir.evaluation.measures import parse
-    from clir.experiments.search import METHODS, search
+    from clir.experiments.search import METHODS, check_judged, search
     from clir.runs.run import check_tag
     from clir.support.command import at_least_one, use_threads
-    from clir.support.errors import unknown
+    from clir.support.errors import UsageError, unknown
 
     if options.method not in METHODS:
         raise unknown("method", options.method, METHODS)
@@ -91,7 +92,11 @@ def work(options: argparse.Namespace) -> None:
     use_threads(options.threads)
     encoder = _encoder(options)
     qrels = _qrels(options)
+    if options.json and qrels is None:
+        raise UsageError("--json prints scores, but there are no judgements: add --qrels")
     sides = _sides(options, encoder)
+    if qrels is not None:
+        check_judged(sides.topics, qrels)
     run = search(options.method, sides, encoder, hits=options.hits, options=settings).with_tag(tag)
     _write(options, run, sides, encoder, settings)
     if qrels is not None:
@@ -113,17 +118,48 @@ def _check_combination(options: argparse.Namespace) -> None:
         raise UsageError(f"--method {options.method} needs --encoder")
     if options.sparse_topics and options.collection:
         raise UsageError("--sparse-topics goes with --topics; a collection has --sparse-topics-language")
+    if options.sparse_topics and options.sparse_topics_language:
+        raise UsageError("--sparse-topics and --sparse-topics-language: give one of them")
+    if options.topics and Path(options.topics).exists():
+        for option in ("topics_language", "sparse_topics_language"):
+            if getattr(options, option):
+                raise UsageError(f"--{option.replace('_', '-')} goes with a collection; {options.topics} is a file")
+    _check_output(Path(options.output), [options.topics, options.sparse_topics, options.qrels])
+
+
+def _check_output(output: Path, inputs: Sequence[str | None]) -> None:
+    from clir.support.errors import UsageError
+
+    if output.is_dir():
+        raise UsageError(f"--output {output} is a folder: name a file in it")
+    if output.resolve() in [Path(name).resolve() for name in inputs if name]:
+        raise UsageError(f"--output {output} is one of the files to read")
 
 
 def _settings(options: argparse.Namespace) -> SearchOptions:
     from clir.experiments.search import SearchOptions
-    from clir.retrieval.hybrid import FusionOptions
-    from clir.runs.fusion import check
+    from clir.retrieval.bm25 import check_parameters
 
+    check_parameters(options.k1, options.b)
+    return SearchOptions(options.k1, options.b, options.threads, _fusion(options))
+
+
+def _fusion(options: argparse.Namespace) -> FusionOptions:
+    """How a hybrid is fused; UsageError for a parameter that the method of fusion would not use."""
+    from clir.retrieval.hybrid import FusionOptions
+    from clir.runs.fusion import BY_SCORE, check
+    from clir.support.errors import UsageError
+
+    check(2, options.fusion)
+    unused = {"--rrf.k": options.rrf_k} if options.fusion in BY_SCORE else {"--normalization": options.normalization}
+    for option, value in unused.items():
+        if value is not None:
+            raise UsageError(f"{option} means nothing to fusion method {options.fusion}")
     weights = tuple(options.weights) if options.weights else None
-    fusion = FusionOptions(options.fusion, options.rrf_k, weights, options.normalization, options.depth)
+    rrf_k = 60.0 if options.rrf_k is None else options.rrf_k
+    fusion = FusionOptions(options.fusion, rrf_k, weights, options.normalization or "minmax", options.depth)
     check(2, fusion.method, rrf_k=fusion.rrf_k, weights=weights, normalization=fusion.normalization, depth=fusion.depth)
-    return SearchOptions(options.k1, options.b, options.threads, fusion)
+    return fusion
 
 
 def _encoder(options: argparse.Namespace) -> Encoder | None:
@@ -165,7 +201,8 @@ def _given_sides(options: argparse.Namespace) -> Sides:
     from clir.indexing.dense import open_dense_index
     from clir.indexing.lucene import open_lucene_index
 
-    sparse = options.index if options.method == "bm25" else options.sparse_index
+    # The same --index and --sparse-index do for every method.
+    sparse = options.sparse_index or (options.index if options.method == "bm25" else None)
     sparse_topics = None
     if options.sparse_topics:
         sparse_topics = given_topics(options.sparse_topics, option="--sparse-topics")
@@ -173,7 +210,9 @@ def _given_sides(options: argparse.Namespace) -> Sides:
         sparse_topics = given_topics(options.topics, options.sparse_topics_language)
     return Sides(
         dense=None if options.method == "bm25" else open_dense_index(options.index),
-        sparse=open_lucene_index(sparse, language=options.language, analyzer=options.analyzer) if sparse else None,
+        sparse=None
+        if options.method == "dense" or sparse is None
+        else open_lucene_index(sparse, language=options.language, analyzer=options.analyzer),
         topics=given_topics(options.topics, options.topics_language),
         sparse_topics=sparse_topics,
     )
@@ -189,11 +228,17 @@ def _write(
 
     write_run(run, options.output)
     about: dict[str, Any] = provenance(options.method, sides, encoder, settings)
-    about["data"]["collection"] = options.collection or options.topics
+    about["data"]["source"] = _sources(options)
     write_manifest(options.output, kind="run", tag=run.tag, hits=options.hits, **about)
     empty = len(sides.topics) - len(run.topics)
     without = f"; {empty} topics found nothing" if empty else ""
     say(f"{options.output}: {len(run):,} hits for {len(run.topics):,} topics{without}")
+
+
+def _sources(options: argparse.Namespace) -> dict[str, str]:
+    """Where the topics came from, as the command line named it."""
+    named = ("collection", "topics", "topics_language", "sparse_topics", "sparse_topics_language", "qrels")
+    return {name.replace("_", " "): getattr(options, name) for name in named if getattr(options, name)}
 
 
 def _show(options: argparse.Namespace, run: Run, qrels: Qrels, measures: Sequence[Any]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clir.corpora.collection import Collection, Topic
+from clir.corpora.qrels import Qrels
 from clir.encoding.encoder import Encoder
 from clir.experiments.indexes import ROOT, dense_index, sparse_index
 from clir.indexing.dense import DenseIndex
@@ -19,7 +20,7 @@ from clir.retrieval.dense import DenseSearcher
 from clir.retrieval.hybrid import FusionOptions, HybridSearcher
 from clir.retrieval.searcher import Searcher
 from clir.runs.run import Run
-from clir.support.errors import UsageError
+from clir.support.errors import ClirError, UsageError
 
 Method = Literal["bm25", "dense", "hybrid"]
 METHODS: tuple[Method, ...] = ("bm25", "dense", "hybrid")
@@ -61,13 +62,12 @@ def collection_sides(
     The sparse side of a hybrid reads `sparse_topics_language` (default: the topics' own language).
     """
     needed = _needed(method, encoder)
+    # What is quick and may be refused comes before what takes hours.
     topics = collection.topics(topics_language)
-    return Sides(
-        dense=dense_index(collection, needed, root) if needed else None,
-        sparse=sparse_index(collection, root, analyzer=analyzer) if method != "dense" else None,
-        topics=topics,
-        sparse_topics=collection.topics(sparse_topics_language) if sparse_topics_language else None,
-    )
+    sparse_topics = collection.topics(sparse_topics_language) if sparse_topics_language else None
+    sparse = sparse_index(collection, root, analyzer=analyzer) if method != "dense" else None
+    dense = dense_index(collection, needed, root) if needed else None
+    return Sides(dense, sparse, topics, sparse_topics)
 
 
 def searcher(method: Method, sides: Sides, encoder: Encoder | None, options: SearchOptions) -> Searcher:
@@ -115,6 +115,13 @@ def provenance(method: Method, sides: Sides, encoder: Encoder | None, options: S
     topics = {"count": len(sides.topics), "sha256": hashlib.sha256(texts).hexdigest()}
     model = {} if encoder is None else {"encoder": encoder.name, "query fingerprint": encoder.fingerprint("query")}
     return {"method": {"search": method, **used, **model}, "data": {"indexes": indexes, "topics": topics}}
+
+
+def check_judged(topics: Sequence[Topic], qrels: Qrels) -> None:
+    """Raise ClirError if not a single topic is judged in `qrels`: they are of another collection."""
+    if not any(topic.qid in qrels for topic in topics):
+        ours, theirs = (", ".join(qids[:3]) for qids in ([topic.qid for topic in topics], qrels.topics))
+        raise ClirError(f"no topic is judged: the topics are {ours}, ..., the qrels are for {theirs}, ...")
 
 
 def _needed(method: Method, encoder: Encoder | None) -> Encoder | None:

@@ -43,10 +43,7 @@ class BM25Searcher:
         language: str | None = None,
         analyzer: str | None = None,
     ) -> None:
-        if not 0 <= k1 < float("inf"):
-            raise UsageError(f"BM25's k1 is a number from 0 up, not {k1}")
-        if not 0 <= b <= 1:
-            raise UsageError(f"BM25's b is between 0 and 1, not {b}")
+        check_parameters(k1, b)
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, not {threads}")
         if not isinstance(index, LuceneIndex):
@@ -112,6 +109,14 @@ class BM25Searcher:
             size = self.threads
         for begin in range(0, len(topics), size):
             yield topics[begin : begin + size]
+
+
+def check_parameters(k1: float, b: float) -> None:
+    """Raise UsageError for values that BM25 has no use for."""
+    if not 0 <= k1 < float("inf"):
+        raise UsageError(f"BM25's k1 is a number from 0 up, not {k1}")
+    if not 0 <= b <= 1:
+        raise UsageError(f"BM25's b is between 0 and 1, not {b}")
 
 
 def _java_list(strings: Sequence[str]) -> Any:

@@ -54,7 +54,8 @@ class HybridSearcher:
     def sides(self, topics: Sequence[Topic], k: int) -> tuple[Run, Run]:
         """The dense and the sparse run that are fused, each to the fusion's depth."""
         depth = self.fusion.depth or k
-        return self.dense.search(topics, depth), self.sparse.search(self._for_sparse(topics), depth)
+        sparse_topics = self._for_sparse(topics)
+        return self.dense.search(topics, depth), self.sparse.search(sparse_topics, depth)
 
     def fuse(self, dense: Run, sparse: Run, k: int) -> Run:
         """The two sides as one run."""
