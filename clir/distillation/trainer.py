@@ -160,7 +160,7 @@ def _same_space(start: TowerEncoder, teacher: TowerEncoder) -> bool:
 
 
 def _is_finished(output: Path, key: str) -> bool:
-    if not output.exists():
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return False
     try:
         made = read_manifest(output) if output.is_dir() else {}

@@ -111,7 +111,7 @@ def build_dense_index(
     Documents are encoded in windows of `window` (sorted by length inside, stored in their own order).
     `about` goes into the manifest and, with the encoder's fingerprint, decides whether earlier windows
     may be kept; their documents are read again and must be the same. Raises ClirError if not a single
-    document comes, or a docid comes twice.
+    document comes, a docid comes twice or has white space in it, or a vector is not finite.
     """
     output = Path(output)
     key = _key({"encoder": encoder.fingerprint("document"), "window": window, **(about or {})})
@@ -174,9 +174,13 @@ class _Store:
         progress = _read_progress(folder)
         if progress.get("key") == key:
             store.documents, store.chain = int(progress["documents"]), str(progress["chain"])
-            os.truncate(folder / "index", FLAT_HEADER.size + 4 * dimension * store.documents)
-            os.truncate(folder / "docid", int(progress["docid bytes"]))
-            return store
+            sizes = {"index": FLAT_HEADER.size + 4 * dimension * store.documents, "docid": int(progress["docid bytes"])}
+            # A file that is shorter than its progress would be filled up with zeros.
+            if all(_size(folder / name) >= size for name, size in sizes.items()):
+                for name, size in sizes.items():
+                    os.truncate(folder / name, size)
+                return store
+            store.documents, store.chain = 0, ""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / "docid").touch()
@@ -226,7 +230,7 @@ def _remaining_windows(read: ReadDocuments, store: _Store, window: int, progress
     if store.documents:
         chain = ""
         for batch in _windows(islice(documents, store.documents), window):
-            _refuse_repeats(batch, seen)
+            _check_docids(batch, seen)
             chain = _chained(chain, batch)
         if chain == store.chain:
             say(f"going on after {store.documents:,} documents that an earlier run encoded")
@@ -237,12 +241,14 @@ def _remaining_windows(read: ReadDocuments, store: _Store, window: int, progress
             seen.clear()
             documents = iter(read())
     for batch in _windows(documents, window):
-        _refuse_repeats(batch, seen)
+        _check_docids(batch, seen)
         yield batch
 
 
-def _refuse_repeats(batch: Sequence[Document], seen: set[int]) -> None:
+def _check_docids(batch: Sequence[Document], seen: set[int]) -> None:
     for doc in batch:
+        if doc.docid.split() != [doc.docid]:
+            raise ClirError(f"docid {doc.docid!r} is empty or has white space in it")
         # Eight bytes an id bound the memory; two of 10 million ids meet by chance once in 300,000 runs.
         short = int.from_bytes(hashlib.blake2b(doc.docid.encode("utf-8"), digest_size=8).digest(), "little")
         if short in seen:
@@ -289,6 +295,10 @@ def _flat_header(dimension: int, count: int) -> bytes:
     return FLAT_HEADER.pack(
         FLAT_FOURCC, dimension, count, FLAT_UNUSED, FLAT_UNUSED, 1, INNER_PRODUCT, dimension * count
     )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _append(path: Path, data: bytes) -> None:

@@ -120,6 +120,12 @@ def write_library(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def library_in() -> Callable[[Path], Path]:
+    """Puts the library's files into a folder."""
+    return write_library
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Path:
     """A folder of one's own with the library's files and no indexes."""

@@ -28,7 +28,9 @@ from clir.support.errors import ClirError, UsageError
 
 LETTERS = "abcdefghijklmnop"
 DOCUMENTS = [
-    Document(f"{number:03}", f"{'a clear' if number % 2 else 'the old'} well, number {'i' * number}", "Note" * (number % 3))
+    Document(
+        f"{number:03}", f"{'a clear' if number % 2 else 'the old'} well, number {'i' * number}", "Note" * (number % 3)
+    )
     for number in range(10)
 ]
 
@@ -223,7 +225,7 @@ class TooNarrow(LetterEncoder):
         ([*DOCUMENTS, Document("a b", "c")], LetterEncoder(), "docid 'a b' is empty or has white space in it"),
         ([*DOCUMENTS, Document("", "c")], LetterEncoder(), "docid '' is empty or has white space in it"),
         (DOCUMENTS, NotFinite(), "NaN or infinity for document '005'"),
-        (DOCUMENTS, TooNarrow(), r"vectors of shape \(4, 1\) for 4 documents, not \(4, 16\)"),
+        (DOCUMENTS, TooNarrow(), r"the encoder gave vectors of shape \(4, 1\), not \(4, 16\)"),
     ],
 )
 def test_what_is_refused_leaves_the_earlier_index_as_it_was(

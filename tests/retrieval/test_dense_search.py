@@ -55,9 +55,7 @@ def brute_force(encoder: Seeded, k: int) -> dict[str, list[tuple[str, float]]]:
     theirs = encoder.encode_queries([doc.text for doc in documents()]).astype(np.float64)
     scores = ours @ theirs.T
     best = np.argsort(-scores, axis=1)[:, :k]
-    return {
-        topic.qid: [(DOCUMENTS[at].docid, scores[row, at]) for at in best[row]] for row, topic in enumerate(TOPICS)
-    }
+    return {topic.qid: [(DOCUMENTS[at].docid, scores[row, at]) for at in best[row]] for row, topic in enumerate(TOPICS)}
 
 
 def assert_equal(run: Run, expected: dict[str, list[tuple[str, float]]]) -> None:

@@ -1,0 +1,96 @@
+"""A saved student is right on both sides, for us and for sentence-transformers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from clir.distillation import student as module
+from clir.distillation.student import save_student
+from clir.distillation.trainer import tower_encoder
+from clir.encoding.encoder import load_encoder
+from clir.encoding.tower import Tower, load_tower
+from clir.support.errors import ClirError
+
+TEXTS = ["Maji safi yako wapi?", "", "The bus leaves at six, doesn't it?"]
+
+
+def trained(minilm: Path) -> Tower:
+    """MiniLM after some training: weights in every layer moved."""
+    tower = load_tower(tower_encoder(str(minilm)).spec("query"))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in tower.transformer.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.01)
+    return tower
+
+
+@pytest.mark.parametrize("with_head", [False, True])
+def test_queries_are_the_students_and_documents_the_teachers(minilm: Path, tmp_path: Path, with_head: bool) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model = tower_encoder(str(minilm))
+    tower = trained(minilm)
+    if with_head:
+        tower.attach_head(nn.Linear(384, 384), normalize=True)
+    save_student(tower, model, model, tmp_path / "student")
+
+    saved = load_encoder(str(tmp_path / "student"))
+    with torch.inference_mode():
+        own = tower(tower.tokenize(TEXTS)).sentence.numpy()
+    np.testing.assert_allclose(saved.encode_queries(TEXTS), own, atol=1e-5)
+    np.testing.assert_array_equal(saved.encode_documents(TEXTS), model.encode_documents(TEXTS))
+    assert np.abs(saved.encode_queries(TEXTS) - saved.encode_documents(TEXTS)).max() > 0.01
+    assert saved.fingerprint("document") == model.fingerprint("document") != saved.fingerprint("query")
+
+    theirs = SentenceTransformer(str(tmp_path / "student"), device="cpu", local_files_only=True)
+    np.testing.assert_allclose(theirs.encode_query(TEXTS), own, atol=1e-5)
+    np.testing.assert_allclose(theirs.encode_document(TEXTS), model.encode_documents(TEXTS), atol=1e-5)
+    (tokens,) = theirs.encode_query(TEXTS[:1], output_value="token_embeddings", convert_to_numpy=False)
+    with torch.inference_mode():
+        states = tower(tower.tokenize(TEXTS[:1]))
+    torch.testing.assert_close(tokens[: states.tokens.shape[1]], states.tokens[0], atol=1e-5, rtol=1e-4)
+    assert not list((tmp_path / "student").rglob("*.bin"))
+
+
+def test_the_query_tower_alone_is_a_plain_transformers_folder(minilm: Path, tmp_path: Path) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    model, tower = tower_encoder(str(minilm)), trained(minilm)
+    save_student(tower, model, model, tmp_path / "student")
+    folder = tmp_path / "student" / "query_0_Transformer"
+    transformer, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+    with torch.inference_mode():
+        states = transformer(**tokenizer(TEXTS[0], return_tensors="pt")).last_hidden_state
+        expected = tower(tower.tokenize(TEXTS[:1])).tokens
+    torch.testing.assert_close(states, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_prompts_of_both_sides_are_kept(minilm: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(minilm), device="cpu", local_files_only=True)
+    model.prompts = {"query": "ask: ", "document": "passage: "}
+    model.save(str(tmp_path / "prompted"), create_model_card=False)
+    prompted = tower_encoder(str(tmp_path / "prompted"))
+    save_student(load_tower(prompted.spec("query")), prompted, prompted, tmp_path / "student")
+    again = tower_encoder(str(tmp_path / "student"))
+    assert [again.spec(side).prompt for side in ("query", "document")] == ["ask: ", "passage: "]
+    np.testing.assert_allclose(again.encode_queries(TEXTS), prompted.encode_queries(TEXTS), atol=1e-6)
+    # A student of a student takes its query side on.
+    save_student(load_tower(again.spec("query")), again, prompted, tmp_path / "second")
+    second = load_encoder(str(tmp_path / "second"))
+    np.testing.assert_allclose(second.encode_queries(TEXTS), prompted.encode_queries(TEXTS), atol=1e-6)
+
+
+def test_a_folder_that_gives_other_vectors_is_refused(
+    minilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tower_encoder(str(minilm))
+    modules = module._query_modules
+    # The last module normalises; without it the folder gives longer vectors.
+    monkeypatch.setattr(module, "_query_modules", lambda *given: modules(*given)[:-1])
+    with pytest.raises(ClirError, match="the saved student's query side differs by"):
+        save_student(trained(minilm), model, model, tmp_path / "student")

@@ -1,0 +1,97 @@
+"""The pairs of a training: read, cleaned, without what is held out, and every pair accounted for."""
+
+from pathlib import Path
+
+import pytest
+
+from clir.corpora.collection import Document, Topic
+from clir.corpora.demo_collection import demo_file
+from clir.corpora.registry import open_collection
+from clir.experiments.training_data import held_out_texts, training_pairs
+from clir.support.errors import UsageError
+
+PAIRS = (
+    ("The well is deep and cold.", "Kisima ni kirefu na baridi."),
+    ("The well is deep and cold.", "Kisima ni kirefu na baridi."),
+    ("Our goats eat leaves.", "Mbuzi wetu hula majani."),
+    ("Same.", "Same."),
+)
+
+
+def table(path: Path, pairs: tuple[tuple[str, str], ...]) -> str:
+    path.write_text("".join(f"{english}\t{foreign}\n" for english, foreign in pairs), "utf-8")
+    return str(path)
+
+
+def test_pairs_are_cleaned_and_counted(tmp_path):
+    pairs, reports = training_pairs([table(tmp_path / "a.tsv", PAIRS)], ["swa"])
+    assert [(pair.english, pair.language) for pair in pairs] == [
+        ("The well is deep and cold.", "sw"),
+        ("Our goats eat leaves.", "sw"),
+    ]
+    assert reports["read"] == {"kept": 4}
+    assert list(reports) == ["read", "cleaning"]
+    assert reports["cleaning"]["kept"] == 2
+    assert sum(reports["cleaning"].values()) == 4, "every pair is kept or has a reason"
+
+
+def test_without_cleaning_all_stay(tmp_path):
+    pairs, reports = training_pairs([table(tmp_path / "a.tsv", PAIRS)], ["sw"], cleaning=False)
+    assert len(pairs) == 4
+    assert list(reports) == ["read"]
+
+
+def test_what_is_tested_on_is_taken_out(tmp_path):
+    demo = open_collection("demo/sw")
+    english, swahili = demo.topics("en")[3].text, demo.topics("sw")[5].text
+    passage = next(iter(demo.documents())).text
+    sentence = passage.split(". ")[1] + "."
+    leaking = (
+        (english.upper(), "Swali kwa Kiingereza, herufi kubwa."),
+        ("A Swahili question, word for word.", swahili),
+        (sentence, "Sentensi moja ya aya, ambayo hapa imefasiriwa vibaya kwa makusudi kabisa."),
+    )
+    specification = table(tmp_path / "a.tsv", PAIRS + leaking)
+    pairs, reports = training_pairs([specification], ["sw"], held_out=["demo/sw"])
+    assert [pair.english for pair in pairs] == ["The well is deep and cold.", "Our goats eat leaves."]
+    assert reports["leakage"]["kept"] == 2
+    assert sum(reports["leakage"].values()) == 5
+    kept, _ = training_pairs([specification], ["sw"])
+    assert len(kept) == 5, "nothing is held out unless it is said"
+
+
+def test_the_demos_bitext_holds_nothing_that_its_topics_ask():
+    _, reports = training_pairs([str(demo_file("bitext.tsv"))], ["sw"], held_out=["demo/sw"])
+    assert reports["leakage"] == {"kept": reports["cleaning"]["kept"]}
+    assert reports["leakage"]["kept"] >= 600
+
+
+def test_nothing_left_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="no sentence pair is left after reading and cleaning the bitext"):
+        training_pairs([table(tmp_path / "a.tsv", PAIRS[3:])], ["sw"])
+
+
+def test_an_unknown_collection_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"unknown collection 'demos/sw'"):
+        training_pairs([table(tmp_path / "a.tsv", PAIRS)], ["sw"], held_out=["demos/sw"])
+
+
+class Shelf:
+    """A collection with topics in two languages."""
+
+    def __init__(self, *documents: Document) -> None:
+        self._documents = documents
+        self.topic_languages = ("sw", "en")
+
+    def topics(self, language: str | None = None) -> list[Topic]:
+        return [Topic("1", f"question in {language}")]
+
+    def documents(self):
+        return iter(self._documents)
+
+
+def test_held_out_texts_are_all_topics_and_each_document_once():
+    shared = Document("a", "a text", "a title")
+    texts = held_out_texts([Shelf(shared, Document("b", "another")), Shelf(shared)])
+    topics = ["question in sw", "question in en"]
+    assert list(texts) == [*topics, "a title a text", "another", *topics]
