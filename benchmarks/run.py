@@ -91,8 +91,9 @@ def encode_speed(bench: Bench) -> Iterator[Result]:
     from clir.support.jvm import pyserini_module
 
     documents = passages(bench.passages)
-    corpus = bench.folder / "docs.jsonl"
+    corpus, few = bench.folder / "docs.jsonl", bench.folder / "few.jsonl"
     write_corpus(documents, corpus)
+    write_corpus(documents[:BATCH_SIZE], few)
     auto = pyserini_module("pyserini.encode").AutoDocumentEncoder
     precisions = ["fp32", "bf16"] if computes_bf16("cpu") else ["fp32"]
     if "bf16" not in precisions:
@@ -102,11 +103,13 @@ def encode_speed(bench: Bench) -> Iterator[Result]:
         peer = auto(folder, device="cpu", pooling="mean", l2_norm=True, prefix=PEER_OPTIONS[name]["document"])
         for precision in precisions:
             encoder = load_encoder(folder, batch_size=BATCH_SIZE, precision=precision)  # type: ignore[arg-type]
-            ours = clir_encoding(encoder, documents[:BATCH_SIZE], bench.folder / "ours")
-            theirs = pyserini_encoding(peer, name, corpus, bench.folder / "theirs")
-            ours()
-            check_vectors(bench.folder, BATCH_SIZE, 0.05 if precision == "bf16" else 1e-3, theirs)
-            ours = clir_encoding(encoder, documents, bench.folder / "ours")
+            outputs = bench.folder / "ours", bench.folder / "theirs"
+            with quiet():
+                clir_encoding(encoder, documents[:BATCH_SIZE], outputs[0])()
+                pyserini_encoding(peer, name, few, outputs[1])()
+            check_vectors(*outputs, tolerance=0.05 if precision == "bf16" else 1e-3)
+            ours = clir_encoding(encoder, documents, outputs[0])
+            theirs = pyserini_encoding(peer, name, corpus, outputs[1])
             rates = in_turns(ours, theirs, bench.rounds, f"encode {name} {precision}")
             per_second = [[len(documents) / seconds for seconds in side] for side in rates]
             yield Result("encode", f"{name}, {precision}", "pyserini.encode, fp32", "documents/s", *per_second)
@@ -140,14 +143,13 @@ def pyserini_encoding(encoder: Any, model: str, corpus: Path, output: Path) -> C
     return encode
 
 
-def check_vectors(folder: Path, count: int, tolerance: float, theirs: Callable[[], None]) -> None:
-    """Raise ClirError unless both sides give the first documents the same vectors (this also warms them up)."""
+def check_vectors(ours: Path, theirs: Path, tolerance: float) -> None:
+    """Raise ClirError unless two indexes hold the same vectors."""
     import faiss
 
-    with quiet():
-        theirs()
-    indexes = [faiss.read_index(str(folder / side / "index")) for side in ("ours", "theirs")]
-    difference = np.abs(indexes[0].reconstruct_n(0, count) - indexes[1].reconstruct_n(0, count)).max()
+    indexes = [faiss.read_index(str(path / "index")) for path in (ours, theirs)]
+    vectors = [index.reconstruct_n(0, index.ntotal) for index in indexes]
+    difference = np.abs(vectors[0] - vectors[1]).max()
     if not difference <= tolerance:
         raise ClirError(f"not the same work: the two sides' vectors differ by {difference:.2g}")
 
@@ -164,11 +166,10 @@ def dense_search(bench: Bench) -> Iterator[Result]:
         common = ["--topics", topics, "--index", index, "--hits", HITS]
         prefix = PEER_OPTIONS[name]["query"]
         peer = ["--encoder-class", "auto", "--encoder", model, "--pooling", "mean", "--l2-norm"]
+        peer += ["--query-prefix", prefix] if prefix else []
         sides = (
             door("search", "--method", "dense", *common, "--encoder", model, "--output", ours),
-            pyserini(
-                "search.faiss", *common, *peer, *(["--query-prefix", prefix] if prefix else []), "--output", theirs
-            ),
+            pyserini("search.faiss", *common, *peer, "--output", theirs),
         )
         seconds = in_turns(*sides, bench.rounds, f"search dense {name}")
         check_runs(ours, theirs)
@@ -213,9 +214,9 @@ def fusing(bench: Bench) -> Iterator[Result]:
         pyserini("fusion", "--runs", *runs, "--method", "rrf", "--output", theirs),
     )
     seconds = in_turns(*sides, max(1, bench.rounds // 3), "fuse two runs")
-    counts = [sum(1 for _ in open(path, "rb")) for path in (ours, theirs)]
+    counts = [len(read_run(path)) for path in (ours, theirs)]
     if counts[0] != counts[1]:
-        raise ClirError(f"not the same work: {counts[0]:,} and {counts[1]:,} lines")
+        raise ClirError(f"not the same work: {counts[0]:,} and {counts[1]:,} hits")
     yield Result("fuse", f"2 runs of {bench.topics:,} x {HITS:,} hits", "pyserini.fusion", "s", *seconds)
 
 
@@ -252,22 +253,23 @@ def quiet() -> Iterator[None]:
 
 def door(name: str, *options: object) -> Callable[[], None]:
     """A door of clir's as a process."""
-    return process([sys.executable, "-m", f"clir.{name}"], options)
+    return process(f"clir.{name}", ["-m", f"clir.{name}", *options])
 
 
 def pyserini(name: str, *options: object) -> Callable[[], None]:
     """A program of Pyserini's as a process."""
-    return process([sys.executable, "-c", LAUNCHER, f"pyserini.{name}"], options)
+    return process(f"pyserini.{name}", ["-c", LAUNCHER, f"pyserini.{name}", *options])
 
 
-def process(command: list[str], options: Sequence[object]) -> Callable[[], None]:
-    """Runs a command to its end; ClirError with the last line of its stderr if it fails."""
+def process(name: str, arguments: Sequence[object]) -> Callable[[], None]:
+    """Runs Python with `arguments` to its end; ClirError with the last line of its stderr if it fails."""
 
     def run() -> None:
-        done = subprocess.run([*command, *map(str, options)], capture_output=True, text=True, timeout=TIMEOUT)
+        command = [sys.executable, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise ClirError(f"{' '.join([*command[1:2], *command[3:], str(options[0])])}... failed: {last}")
+            raise ClirError(f"{name} failed: {last}")
 
     return run
 
@@ -323,7 +325,8 @@ def show_results(results: Sequence[Result]) -> None:
     widths = [max(len(row[at]) for row in [header, *rows]) for at in range(len(header))]
     for row in (header, tuple("-" * width for width in widths), *rows):
         print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
-    print(f"\nmedians of {len(results[0].ours)} rounds or fewer, in turns, on {processor()}")
+    rounds = max(len(result.ours) for result in results)
+    print(f"\nmedians of {rounds} rounds or fewer, in turns, on {processor()}")
 
 
 def main() -> int:

@@ -126,17 +126,17 @@ def _as_json(scores: Mapping[str, Scores], per_query: bool) -> dict[str, Any]:
 
 def _write(options: argparse.Namespace, scores: Mapping[str, Scores]) -> None:
     from clir.support.files import write_json
-    from clir.support.manifest import checksums, write_manifest
+    from clir.support.manifest import checksums, manifest_beside
 
     files = {f"run {i}": path for i, path in enumerate(scores, start=1)}
     if Path(options.qrels).is_file():
         files["qrels"] = options.qrels
-    write_json(options.output, _as_json(scores, options.per_query))
-    write_manifest(
+    with manifest_beside(
         options.output,
         method={"measures": options.measures, "per query": options.per_query, "qrels": options.qrels},
         data=checksums(files),
-    )
+    ):
+        write_json(options.output, _as_json(scores, options.per_query))
 
 
 def _show(scores: Mapping[str, Scores], names: Sequence[str], per_query: bool, baseline: str | None) -> None:

@@ -42,7 +42,7 @@ def work(options: argparse.Namespace) -> None:
     from clir.runs.fusion import check, fuse
     from clir.runs.run import check_tag
     from clir.runs.trec import read_run, write_run
-    from clir.support.manifest import checksums, write_manifest
+    from clir.support.manifest import checksums, manifest_beside
     from clir.support.progress import say
 
     parameters = _parameters(options)
@@ -52,12 +52,12 @@ def work(options: argparse.Namespace) -> None:
     _check_paths(options.runs, options.output)
     runs = [read_run(path) for path in options.runs]
     fused = fuse(runs, options.method, tag=options.runtag, **parameters)
-    write_run(fused, options.output)
-    write_manifest(
+    with manifest_beside(
         options.output,
         method={"fusion": {"method": options.method, **parameters}, "tag": fused.tag},
         data=checksums({f"run {i}": path for i, path in enumerate(options.runs, start=1)}),
-    )
+    ):
+        write_run(fused, options.output)
     say(f"{options.output}: {len(fused):,} hits for {len(fused.topics):,} topics")
 
 

@@ -132,6 +132,9 @@ def _check_output(output: Path, inputs: Sequence[str | None]) -> None:
 
     if output.is_dir():
         raise UsageError(f"--output {output} is a folder: name a file in it")
+    files = [parent for parent in output.parents if parent.is_file()]
+    if files:
+        raise UsageError(f"--output {output} cannot be: {files[0]} is a file")
     if output.resolve() in [Path(name).resolve() for name in inputs if name]:
         raise UsageError(f"--output {output} is one of the files to read")
 
@@ -223,13 +226,13 @@ def _write(
 ) -> None:
     from clir.experiments.search import provenance
     from clir.runs.trec import write_run
-    from clir.support.manifest import write_manifest
+    from clir.support.manifest import manifest_beside
     from clir.support.progress import say
 
-    write_run(run, options.output)
     about: dict[str, Any] = provenance(options.method, sides, encoder, settings)
     about["data"]["source"] = _sources(options)
-    write_manifest(options.output, kind="run", tag=run.tag, hits=options.hits, **about)
+    with manifest_beside(options.output, kind="run", tag=run.tag, hits=options.hits, **about):
+        write_run(run, options.output)
     empty = len(sides.topics) - len(run.topics)
     without = f"; {empty} topics found nothing" if empty else ""
     say(f"{options.output}: {len(run):,} hits for {len(run.topics):,} topics{without}")

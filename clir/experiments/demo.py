@@ -138,7 +138,7 @@ def _search_row(
     from clir.retrieval.hybrid import FusionOptions
     from clir.runs.trec import write_run
     from clir.support.errors import ClirError
-    from clir.support.manifest import write_manifest
+    from clir.support.manifest import manifest_beside
 
     qrels = collection.qrels()
     if qrels is None:
@@ -147,10 +147,10 @@ def _search_row(
     sides = collection_sides(collection, row.method, encoder, topics_language=row.language, root=indexes)
     run = search(row.method, sides, encoder, options=options).with_tag(row.name)
     path = runs / f"{row.name}.run"
-    write_run(run, path)
     scores = evaluate(run, qrels, MEASURES).average
     about = provenance(row.method, sides, encoder, options)
-    write_manifest(path, kind="run", tag=row.name, scores=scores, **about)
+    with manifest_beside(path, kind="run", tag=row.name, scores=scores, **about):
+        write_run(run, path)
     return scores
 
 

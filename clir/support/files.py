@@ -131,8 +131,13 @@ def wrapping_disk_errors(path: Path) -> Iterator[None]:
 def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     with atomic_file(path, "w") as handle:
-        json.dump(value, handle, ensure_ascii=False, indent=2)
-        handle.write("\n")
+        dump_json(value, handle)
+
+
+def dump_json(value: Any, handle: IO[str]) -> None:
+    """`value` as indented JSON into an open file."""
+    json.dump(value, handle, ensure_ascii=False, indent=2)
+    handle.write("\n")
 
 
 def existing(path: str | Path, what: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import json
@@ -10,12 +11,12 @@ import platform
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from clir.support.errors import ClirError
-from clir.support.files import sha256_of_file, write_json
+from clir.support.files import atomic_file, dump_json, sha256_of_file, write_json
 
 # The packages whose version can change a result.
 TRACED = (
@@ -51,6 +52,19 @@ def write_manifest(output: str | Path, **sections: Any) -> Path:
     path = manifest_path(output)
     write_json(path, {**common_sections(), **sections})
     return path
+
+
+@contextlib.contextmanager
+def manifest_beside(output: str | Path, **sections: Any) -> Iterator[None]:
+    """Write the manifest of the file `output`, which the block writes: both appear, or neither.
+
+    The manifest is on disk, under another name, before the block begins, so that a full disk takes no
+    earlier output; it gets its name when the block has ended well. `sections` as in `write_manifest`.
+    """
+    with atomic_file(manifest_path(output), "w") as handle:
+        dump_json({**common_sections(), **sections}, handle)
+        handle.flush()
+        yield
 
 
 def read_manifest(output: str | Path) -> dict[str, Any]:
