@@ -104,7 +104,7 @@ def states_key(teacher: TowerEncoder, texts: Sequence[str], max_tokens: int) -> 
     """What the states depend on, as 24 hexadecimal digits."""
     digest = hashlib.sha256(json.dumps([teacher.fingerprint("query"), max_tokens, SHARD]).encode())
     for text in texts:
-        digest.update(text.encode("utf-8", "replace") + b"\n")
+        digest.update(json.dumps(text).encode("ascii") + b"\n")
     return digest.hexdigest()[:24]
 
 

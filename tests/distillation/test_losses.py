@@ -128,7 +128,7 @@ def test_masked_tokens_have_no_gradient_and_no_influence(weights: str) -> None:
     with torch.no_grad():
         student.tokens[~student.mask] = 99.0
         teacher.tokens[~teacher.mask] = -99.0
-    assert float(loss(student, teacher)) == pytest.approx(float(value), rel=1e-6)
+    assert loss(student, teacher).item() == pytest.approx(value.item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("weights", ["uniform", "norm"])
@@ -147,9 +147,9 @@ def test_a_text_without_content_is_left_out_and_gives_no_nan(
     assert gradient[[row for row in range(2) if row not in kept]].abs().sum() == 0
     if kept:
         only = [States(*(part[kept] for part in vars(side).values())) for side in (student, teacher)]
-        assert float(value) == pytest.approx(float(loss(*only)), rel=1e-6)
+        assert value.item() == pytest.approx(loss(*only).item(), rel=1e-6)
     else:
-        assert float(value) == 0
+        assert value.item() == 0
 
 
 def test_a_padded_teacher_row_of_zeros_gives_no_nan() -> None:
