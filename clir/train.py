@@ -114,8 +114,6 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     from clir.support.errors import UsageError
 
     overrides = {name: getattr(options, name) for name in RECIPE_OPTIONS}
-    if overrides["teacher"] and not overrides["student"] and not options.recipe:
-        overrides["student"] = overrides["teacher"]
     if not options.recipe and not overrides["teacher"]:
         raise UsageError("--teacher is needed (or a --recipe that names one)")
     recipe = read_recipe(options.recipe, overrides)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clir.distillation.losses import LOSS_NAMES, Loss, OptimalTransport
 from clir.support.errors import UsageError, unknown
@@ -16,7 +16,7 @@ from clir.support.files import open_text
 
 
 class Recipe(BaseModel):
-    """How a student is trained. Unknown keys are refused.
+    """How a student is trained. Unknown keys are refused; `student`, what it starts as, is the teacher if not said.
 
     steps and batch_size fix the number of pairs seen; epochs (if steps is not given) passes over the
     bitext. freeze_layers: lowest transformer layers kept as they are; word embeddings are kept unless
@@ -48,6 +48,13 @@ class Recipe(BaseModel):
     seed: int = 1
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _start_as_the_teacher(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "teacher" in values and values.get("student") is None:
+            return {**values, "student": values["teacher"]}
+        return values
+
     def fingerprint(self, data: Mapping[str, Any]) -> str:
         """16 hexadecimal digits of the recipe and of what it is applied to (bitext, models)."""
         text = json.dumps([self.model_dump(mode="json"), dict(data)], sort_keys=True)
@@ -78,7 +85,8 @@ def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A key that is misspelt is often also one that is missing: the spelling is the better news.
+        first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"] if part not in LOSS_NAMES)
         if first["type"] == "extra_forbidden":
             raise _unknown_key(key, where) from error

@@ -201,7 +201,7 @@ def test_a_collection_again_reuses_its_indexes(collected, door, minilm):
     assert english > 0.5, "MiniLM reads English"
     options = ("--topics", "demo/en", "--index", next((collected / "indexes/demo").glob("bm25-*")), "--json")
     done = door("search", "--method", "bm25", *options, "--qrels", "demo/en", "--output", "bm25.run", cwd=collected)
-    assert json.loads(done.stdout)["bm25.run"]["AP"] > 0.4, "English terms in English passages"
+    assert json.loads(done.stdout)["bm25.run"]["AP"] > 0.3, "English terms in English passages"
 
 
 def test_hc4_without_its_documents_says_where_they_come_from(refusal, shared_data, tmp_path):

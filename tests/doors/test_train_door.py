@@ -160,7 +160,7 @@ def test_no_space_left(desk, door, minilm, checkpoint_steps):
         (("--lr", "-1"), "options: learning_rate: input should be greater than 0"),
         (("--steps", "0"), "options: steps: input should be greater than or equal to 1"),
         (("--batch-size", "99"), "12 sentence pairs do not fill a batch of 99"),
-        (("--held-out", "demo/xx"), "unknown language of the demo collection 'xx'"),
+        (("--held-out", "demo/xx"), "unknown language 'xx'"),
         (("--threads", "0"), "--threads must be at least 1, not 0"),
         (("--output", "docs.jsonl"), "docs.jsonl holds something else: choose another --output, or remove it"),
     ],
