@@ -29,20 +29,22 @@ MEASURES = ("AP", "nDCG@10", "R@100")
 RECIPE = {"loss": "ot", "epochs": 3, "batch_size": 32, "seed": 1}
 # Some seconds of work: a killed demo goes on from there.
 CHECKPOINT_STEPS = 20
-# BM25 with Swahili words finds English passages only through names and loan words: a small voice.
-HYBRID_WEIGHTS = (0.9, 0.1)
+# BM25 finds next to nothing with Swahili words in English passages: its side of the hybrid reads the English
+# topics, which shows that each side may have its own text. Equal weights, untuned.
+HYBRID_WEIGHTS = (0.5, 0.5)
 CAPTION = "*: best. The demo shows the tool and measures nothing: it is small, and was written for the purpose."
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A line of the table: what is searched, by which model, with the topics of which language."""
+    """A line of the table: what is searched, by which model, with the topics of which language (on the BM25 side)."""
 
     label: str
     name: str
     method: Method
     encoder: Path | None
     language: str
+    sparse_language: str | None = None
 
 
 def parser() -> Parser:
@@ -75,7 +77,7 @@ def work(options: argparse.Namespace) -> None:
         Row("BM25, Swahili topics", "bm25-sw", "bm25", None, "sw"),
         Row("undistilled, Swahili topics", "undistilled-sw", "dense", model, "sw"),
         Row("OT student, Swahili topics", "student-sw", "dense", student, "sw"),
-        Row("hybrid of student and BM25", "hybrid-sw", "hybrid", student, "sw"),
+        Row("hybrid: student, and BM25 with English topics", "hybrid-sw-en", "hybrid", student, "sw", "en"),
         Row("oracle: undistilled, English topics", "oracle-en", "dense", model, "en"),
     )
     topics, documents = len(collection.topics()), collection.document_count()
@@ -144,7 +146,14 @@ def _search_row(
     if qrels is None:
         raise ClirError(f"{COLLECTION} has no qrels")
     options = SearchOptions(fusion=FusionOptions(method="weighted", weights=HYBRID_WEIGHTS))
-    sides = collection_sides(collection, row.method, encoder, topics_language=row.language, root=indexes)
+    sides = collection_sides(
+        collection,
+        row.method,
+        encoder,
+        topics_language=row.language,
+        sparse_topics_language=row.sparse_language,
+        root=indexes,
+    )
     run = search(row.method, sides, encoder, options=options).with_tag(row.name)
     path = runs / f"{row.name}.run"
     scores = evaluate(run, qrels, MEASURES).average

@@ -18,7 +18,7 @@ ROWS = {
     "BM25, Swahili topics": "bm25-sw",
     "undistilled, Swahili topics": "undistilled-sw",
     "OT student, Swahili topics": "student-sw",
-    "hybrid of student and BM25": "hybrid-sw",
+    "hybrid: student, and BM25 with English topics": "hybrid-sw-en",
     "oracle: undistilled, English topics": "oracle-en",
 }
 
