@@ -1,6 +1,7 @@
 """The models that a package index carries: checked, converted to the same bytes each time, and of use."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,13 @@ def test_minilm_is_cut_at_the_length_it_was_published_with(minilm: Path) -> None
     np.testing.assert_allclose(*encoder.encode_documents([within, beyond]), atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def tokenizer(e5: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(e5 / "tokenizer.json"))
+
+
 # Ids of xlm-roberta-base's own tokenizer: <s> 0, pad 1, </s> 2, <unk> 3; "Hello World!" is the sentence
 # that transformers itself tests its XLM-R tokenizer with.
 @pytest.mark.parametrize(
@@ -50,16 +58,11 @@ def test_minilm_is_cut_at_the_length_it_was_published_with(minilm: Path) -> None
         ("", [0, 2]),
     ],
 )
-def test_the_tokenizer_is_that_of_xlm_roberta(e5: Path, text: str, ids: list[int]) -> None:
-    from tokenizers import Tokenizer
-
-    assert Tokenizer.from_file(str(e5 / "tokenizer.json")).encode(text).ids == ids
+def test_the_tokenizer_is_that_of_xlm_roberta(tokenizer: Any, text: str, ids: list[int]) -> None:
+    assert tokenizer.encode(text).ids == ids
 
 
-def test_the_tokenizer_cuts_swahili_into_known_pieces(e5: Path) -> None:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(e5 / "tokenizer.json"))
+def test_the_tokenizer_cuts_swahili_into_known_pieces(tokenizer: Any) -> None:
     encoding = tokenizer.encode("Maji safi yako wapi?")
     assert encoding.tokens[0] == "<s>" and encoding.tokens[-1] == "</s>"
     assert "".join(encoding.tokens[1:-1]) == "▁Maji▁safi▁yako▁wapi?"
