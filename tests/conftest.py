@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 # No test may reach for a model hub, and none may write into the user's own cache.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# The same examples every time, and no verdict on how fast a busy machine makes them.
+settings.register_profile("clir", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("clir")
 
 Finished = subprocess.CompletedProcess[str]
 Door = Callable[..., Finished]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from clir.corpora.bitext import Pair
@@ -88,7 +90,7 @@ def distil(
     tower = _student(recipe, start, teacher, english, states.dimension)
     lesson = prepare_lesson(recipe, pairs, english, tower, states, start.spec("query").prompt)
     work = output.with_name(f".{output.name}.training")
-    with wrapping_disk_errors(output):
+    with wrapping_disk_errors(output), _wrapping_writers(output):
         losses = _train(recipe, lesson, work / key, device, checkpoint_steps)
         with atomic_folder(output) as partial:
             save_student(tower, start, teacher, partial)
@@ -157,6 +159,22 @@ def _student(
 def _same_space(start: TowerEncoder, teacher: TowerEncoder) -> bool:
     """Whether the student starts in the teacher's space: as its copy, or as an earlier student of it."""
     return any(start.fingerprint(side) == teacher.fingerprint(side) for side in SIDES)
+
+
+@contextlib.contextmanager
+def _wrapping_writers(output: Path) -> Iterator[None]:
+    """Turn what safetensors and torch raise where a file cannot be written, which is no OSError, into one clear line."""
+    try:
+        yield
+    except SafetensorError as error:
+        if not str(error).startswith("Error while serializing"):
+            raise
+        raise ClirError(f"cannot write {output}: {' '.join(str(error).split())}") from error
+    except RuntimeError as error:
+        # torch's writer of archives loses the reason that the operating system gave.
+        if "inline_container" not in str(error):
+            raise
+        raise ClirError(f"cannot write {output}: a checkpoint could not be written whole (is the disk full?)") from error
 
 
 def _is_finished(output: Path, key: str) -> bool:
