@@ -163,7 +163,7 @@ def _same_space(start: TowerEncoder, teacher: TowerEncoder) -> bool:
 
 @contextlib.contextmanager
 def _wrapping_writers(output: Path) -> Iterator[None]:
-    """Turn what safetensors and torch raise where a file cannot be written, which is no OSError, into one clear line."""
+    """Turn what safetensors and torch raise where they cannot write, which is no OSError, into one clear line."""
     try:
         yield
     except SafetensorError as error:
@@ -174,7 +174,7 @@ def _wrapping_writers(output: Path) -> Iterator[None]:
         # torch's writer of archives loses the reason that the operating system gave.
         if "inline_container" not in str(error):
             raise
-        raise ClirError(f"cannot write {output}: a checkpoint could not be written whole (is the disk full?)") from error
+        raise ClirError(f"cannot write {output}: a checkpoint was not written whole (is the disk full?)") from error
 
 
 def _is_finished(output: Path, key: str) -> bool:

@@ -132,8 +132,8 @@ def files_up_to(megabytes: int) -> Callable[[], None]:
     [
         # The trained weights take 43 MB, their optimiser's state twice that, and the whole student's weights 91 MB.
         (1, 8, "Error while serializing: I/O error: File too large (os error 27)"),
-        (1, 60, "a checkpoint could not be written whole (is the disk full?)"),
-        (100, 88, "Error while serializing: I/O error: File too large (os error 27)"),
+        (1, 60, "a checkpoint was not written whole (is the disk full?)"),
+        (100, 80, "Error while serializing: I/O error: File too large (os error 27)"),
     ],
     ids=["weights of a checkpoint", "optimiser of a checkpoint", "student"],
 )
