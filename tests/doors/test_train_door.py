@@ -130,10 +130,10 @@ def files_up_to(megabytes: int) -> Callable[[], None]:
 @pytest.mark.parametrize(
     ("checkpoint_steps", "megabytes", "reason"),
     [
-        # The trained weights take 43 MB, their optimiser's state twice that, and the whole student's weights 91 MB.
+        # In MiB, the trained weights take 41, their optimiser's state 81, all weights of the student 87.
         (1, 8, "Error while serializing: I/O error: File too large (os error 27)"),
         (1, 60, "a checkpoint was not written whole (is the disk full?)"),
-        (100, 80, "Error while serializing: I/O error: File too large (os error 27)"),
+        (100, 84, "Error while serializing: I/O error: File too large (os error 27)"),
     ],
     ids=["weights of a checkpoint", "optimiser of a checkpoint", "student"],
 )
