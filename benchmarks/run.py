@@ -88,8 +88,10 @@ class Bench:
 def encode_speed(bench: Bench) -> Iterator[Result]:
     """Documents a second into an index: `clir.encode`'s engine and `pyserini.encode`'s, models already loaded."""
     from clir.encoding.encoder import computes_bf16, load_encoder
+    from clir.encoding.quiet import quiet_transformers
     from clir.support.jvm import pyserini_module
 
+    quiet_transformers()
     documents = passages(bench.passages)
     corpus, few = bench.folder / "docs.jsonl", bench.folder / "few.jsonl"
     write_corpus(documents, corpus)
@@ -161,7 +163,8 @@ def dense_search(bench: Bench) -> Iterator[Result]:
     documents, topics = passages(bench.passages), demo_file("topics.sw.tsv")
     for name in bench.models:
         model, index = offline_model(name, MODELS), bench.folder / f"dense-{name}"
-        clir_encoding(load_encoder(str(model), batch_size=BATCH_SIZE), documents, index)()
+        with quiet():
+            clir_encoding(load_encoder(str(model), batch_size=BATCH_SIZE), documents, index)()
         ours, theirs = bench.folder / "ours.run", bench.folder / "theirs.run"
         common = ["--topics", topics, "--index", index, "--hits", HITS]
         prefix = PEER_OPTIONS[name]["query"]
@@ -180,7 +183,8 @@ def bm25_search(bench: Bench) -> Iterator[Result]:
     """The whole process of `clir.search --method bm25` and of `pyserini.search.lucene` on one index."""
     from clir.indexing.lucene import build_lucene_index
 
-    index = build_lucene_index(passages(bench.passages), bench.folder / "lucene", "en")
+    with quiet():
+        index = build_lucene_index(passages(bench.passages), bench.folder / "lucene", "en")
     ours, theirs = bench.folder / "ours.run", bench.folder / "theirs.run"
     common = ["--topics", demo_file("topics.en.tsv"), "--index", index, "--hits", HITS]
     sides = (
@@ -314,7 +318,7 @@ def write_big_run(path: Path, topics: int, seed: int) -> None:
 
 def show_results(results: Sequence[Result]) -> None:
     """The table on stdout."""
-    header = ("benchmark", "what", "clir", "peer", "", "times as fast")
+    header = ("benchmark", "what", "clir", "peer", "the peer", "times as fast")
     rows = [
         (
             result.name, result.what, f"{statistics.median(result.ours):,.2f} {result.unit}",
