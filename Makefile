@@ -11,7 +11,7 @@ demo: $(READY)
 	$(RUN) -m clir.experiments.demo
 
 test: $(READY)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n auto --dist loadfile
 
 check: $(READY)
 	$(RUN) -m ruff check .

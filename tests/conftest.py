@@ -12,6 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+# Test processes that share the cores must not each start a thread for every core.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # No test may reach for a model hub, and none may write into the user's own cache.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
