@@ -117,7 +117,7 @@ def test_a_tag_with_white_space_is_refused(file):
     assert str(error.value) == f"{path}: run tag 'my\\xa0tag': a tag is one word without white space"
 
 
-@pytest.mark.parametrize("content", ["", "\n \n", gzip.compress(b"")])
+@pytest.mark.parametrize("content", ["", "\n \n", gzip.compress(b"", mtime=0)])
 def test_an_empty_run_is_refused(file, content):
     with pytest.raises(ClirError, match=r"a\.run is empty"):
         read_run(file(content))
