@@ -1,21 +1,21 @@
-"""Bitext: English sentences and their translations, from Moses pairs, tab-separated files and TMX."""
+"""Bitext: English sentences and their translations, as pieces named on a command line, and what became of them."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from clir.corpora import languages
-from clir.corpora.text import folded
+from clir.corpora.text import folded, without_controls
 from clir.support.errors import ClirError, UsageError
-from clir.support.files import existing, open_text
+from clir.support.files import existing
 
 TMX_ENDINGS = (".tmx", ".tmx.gz")
 TABLE_ENDINGS = (".tsv", ".txt", ".tab", ".tsv.gz", ".txt.gz", ".tab.gz")
+JSON_ENDINGS = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
 EMPTY_SIDE = "a side is empty"
 LANGUAGE_MISSING = "a language is missing"
 
@@ -29,14 +29,42 @@ class Pair(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One piece of bitext as the command line names it: its files (English first) and its language."""
+    """One piece of bitext as the command line names it: its files (English first), its language, its columns."""
 
     paths: tuple[Path, ...]
     language: str
+    columns: tuple[str, str] | None = None
 
 
-Report = Counter[str]
-"""How many pairs were kept (key `kept`), and how many dropped, by reason."""
+class Dropped(NamedTuple):
+    """A pair that was dropped, and why."""
+
+    reason: str
+    pair: Pair
+
+
+class Report(Counter[str]):
+    """How many pairs were kept (key `kept`) and how many dropped, by reason; `dropped` are the pairs themselves.
+
+    As a mapping it holds the counts alone, so that it can be compared with one and written as JSON.
+    """
+
+    def __init__(self, counts: Mapping[str, int] | None = None) -> None:
+        super().__init__(counts or {})
+        self.dropped: list[Dropped] = []
+
+    def drop(self, reason: str, pair: Pair) -> None:
+        """Count a pair as dropped, and keep it."""
+        self[reason] += 1
+        self.dropped.append(Dropped(reason, pair))
+
+    def examples(self, most: int = 3) -> dict[str, list[Pair]]:
+        """By reason, the first pairs that were dropped for it."""
+        found: dict[str, list[Pair]] = {}
+        for reason, pair in self.dropped:
+            if len(found.setdefault(reason, [])) < most:
+                found[reason].append(pair)
+        return found
 
 
 def read_bitext(specs: Sequence[str], language_codes: Sequence[str] = ()) -> list[Pair]:
@@ -47,36 +75,54 @@ def read_bitext(specs: Sequence[str], language_codes: Sequence[str] = ()) -> lis
 def read_bitext_with_report(specs: Sequence[str], language_codes: Sequence[str] = ()) -> tuple[list[Pair], Report]:
     """The pairs of several pieces of bitext, in order, and what was kept and dropped.
 
-    A spec is `A.en,A.sw` (a Moses pair: line-aligned files, English first), `B.tmx` (TMX 1.4) or
-    `C.tsv` (English, tab, translation; further columns are ignored); `.gz` may follow. The
-    language is the one of `language_codes` (one for all, or one a spec), or stands before the
-    spec: `ha=A.en,A.ha`. Text is put in Unicode's NFC, white space folded; pairs with an empty
-    side are dropped and counted.
+    A spec is `[LANGUAGE=]FILES[:ENGLISH,FOREIGN]`, any of its files gzipped or not:
+
+    - `A.en,A.sw`: a Moses pair, line-aligned files, English first;
+    - `B.tmx`: TMX 1.4;
+    - `C.tsv` (`.txt`, `.tab`): a table, tabs between the columns, no quoting. English is the first
+      column and the translation the second; `C.tsv:3,1` takes the third and the first, and
+      `C.tsv:source,target` the columns that a header line, the first, calls `source` and `target`;
+    - `D.jsonl` (`.ndjson`, `.json`): JSON lines, `{"translation": {"en": ..., "sw": ...}}` or
+      `{"en": ..., "sw": ...}`; `D.jsonl:source,target` names the keys, with dots for objects in
+      objects (`translation.en`).
+
+    The language is the one of `language_codes` (one for all, or one a spec), or stands before the
+    spec: `ha=A.en,A.ha`. A file comes first: where `C.tsv:a,b` is a file's name, or `C.tsv:a` and
+    `b` are two, that is what is read. A column whose name has a colon or a comma goes by position.
+    Columns that are two numbers are positions in a table, keys in JSON.
+
+    Text is put in Unicode's NFC, control characters are taken out, white space is folded; pairs
+    with an empty side are dropped and counted.
 
     Raises UsageError for a missing file, an unknown language or a spec that is none of these;
-    ClirError for Moses sides of different length (with both lengths), a line without a tab, XML
-    that is broken or declares entities, and a piece without a single pair.
+    ClirError with file and line for a side that ends before the other (with both lengths), a
+    column or key that is missing, bad JSON, XML that is broken; ClirError for XML that declares
+    entities, and for a piece without a single pair.
     """
     if not specs:
         raise UsageError("no bitext given")
     pairs: list[Pair] = []
-    report: Report = Counter()
+    report = Report()
     for source in parse_specs(specs, language_codes):
         before = len(pairs)
         for english, foreign in _sentences(source, report):
-            pair = Pair(folded(english), folded(foreign), source.language)
+            pair = Pair(_plain(english), _plain(foreign), source.language)
             if pair.english and pair.foreign:
                 pairs.append(pair)
             else:
-                report[EMPTY_SIDE] += 1
+                report.drop(EMPTY_SIDE, pair)
         if len(pairs) == before:
             raise ClirError(f"no pairs in {','.join(map(str, source.paths))}")
     report["kept"] = len(pairs)
     return pairs, report
 
 
+def _plain(text: str) -> str:
+    return folded(without_controls(text))
+
+
 def parse_specs(specs: Sequence[str], language_codes: Sequence[str] = ()) -> list[Source]:
-    """The files and the language that each spec means; nothing is read, but every file must be there."""
+    """The files, language and columns that each spec means; nothing is read, but every file must be there."""
     if len(language_codes) not in (0, 1, len(specs)):
         raise UsageError(f"{len(specs)} pieces of bitext but {len(language_codes)} languages: give one, or one each")
     given = list(language_codes) * len(specs) if len(language_codes) < 2 else list(language_codes)
@@ -84,6 +130,7 @@ def parse_specs(specs: Sequence[str], language_codes: Sequence[str] = ()) -> lis
 
 
 _PREFIXED = re.compile(r"([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*)=(.+)", re.DOTALL)
+_COLUMNS = re.compile(r"(.+):([^:,]+),([^:,]+)", re.DOTALL)
 
 
 def _parse(spec: str, code: str | None) -> Source:
@@ -95,40 +142,43 @@ def _parse(spec: str, code: str | None) -> Source:
     language = languages.language(code)
     if language == "en":
         raise UsageError(f"the foreign side of the bitext {spec} cannot be English")
-    paths = (spec,) if Path(spec).exists() else tuple(spec.split(","))
-    if len(paths) > 2 or (len(paths) == 1 and not spec.lower().endswith(TMX_ENDINGS + TABLE_ENDINGS)):
-        raise UsageError(f"bitext {spec} is neither a Moses pair (A.en,A.{code}) nor a .tmx or .tsv file")
-    return Source(tuple(existing(path, "bitext") for path in paths), language)
+    files, columns = _files_and_columns(spec)
+    if len(files) > 2 or (len(files) == 1 and not _ends(files[0], TMX_ENDINGS + TABLE_ENDINGS + JSON_ENDINGS)):
+        raise UsageError(f"bitext {spec} is neither a Moses pair (A.en,A.{code}) nor a .tmx, .tsv or .jsonl file")
+    return Source(tuple(existing(path, "bitext") for path in files), language, columns)
+
+
+def _files_and_columns(spec: str) -> tuple[tuple[str, ...], tuple[str, str] | None]:
+    if Path(spec).exists():
+        return (spec,), None
+    parts = tuple(spec.split(","))
+    if all(Path(part).exists() for part in parts):
+        return parts, None
+    named = _COLUMNS.fullmatch(spec)
+    if named is None or not _ends(named[1], TMX_ENDINGS + TABLE_ENDINGS + JSON_ENDINGS):
+        return parts, None
+    if _ends(named[1], TMX_ENDINGS):
+        raise UsageError(f"bitext {spec}: a .tmx file has languages, no columns: write {named[1]}")
+    if "0" in named.groups()[1:] and not _ends(named[1], JSON_ENDINGS):
+        raise UsageError(f"bitext {spec}: columns are counted from 1")
+    return (named[1],), (named[2], named[3])
+
+
+def _ends(path: str | Path, endings: tuple[str, ...]) -> bool:
+    return str(path).lower().endswith(endings)
 
 
 def _sentences(source: Source, report: Report) -> Iterator[tuple[str, str]]:
+    # These modules know the types of this one. XML is parsed only where there is XML.
+    from clir.corpora.bitext_lines import read_json, read_moses, read_table
+
+    path = source.paths[0]
     if len(source.paths) == 2:
-        return _moses(*source.paths)
-    if source.paths[0].name.lower().endswith(TMX_ENDINGS):
-        # XML is parsed only where there is XML.
+        return read_moses(*source.paths)
+    if _ends(path, TMX_ENDINGS):
         from clir.corpora.tmx import read_tmx
 
-        return read_tmx(source.paths[0], source.language, report)
-    return _table(source.paths[0])
-
-
-def _moses(english: Path, foreign: Path) -> Iterator[tuple[str, str]]:
-    with open_text(english, "bitext") as left, open_text(foreign, "bitext") as right:
-        for number, (one, other) in enumerate(zip_longest(left, right), 1):
-            if one is None or other is None:
-                short = number - 1
-                long = number + sum(1 for _ in (left if other is None else right))
-                lengths = (short, long) if one is None else (long, short)
-                raise ClirError(
-                    f"bitext sides differ in length: {english} has {lengths[0]:,} lines, {foreign} has {lengths[1]:,}"
-                )
-            yield one, other
-
-
-def _table(path: Path) -> Iterator[tuple[str, str]]:
-    with open_text(path, "bitext") as lines:
-        for number, line in enumerate(lines, 1):
-            columns = line.rstrip("\r\n").split("\t")
-            if len(columns) == 1 and columns[0].strip():
-                raise ClirError(f"{path}:{number}: no tab; a line of bitext is: English, tab, translation")
-            yield columns[0], columns[1] if len(columns) > 1 else ""
+        return read_tmx(path, source.language, report)
+    if _ends(path, JSON_ENDINGS):
+        return read_json(path, source.language, source.columns)
+    return read_table(path, source.columns)

@@ -21,6 +21,19 @@ def folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", storable(text)).split())
 
 
+# Controls but for white space; soft hyphen, zero-width space, word joiner, byte order mark; marks of writing direction.
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+
+
+def without_controls(text: str) -> str:
+    """`text` with control characters made spaces, and without invisible ones that carry no meaning.
+
+    Joiners (U+200C, U+200D) stay: Marathi and Persian write words with them.
+    """
+    return _INVISIBLE.sub("", _CONTROLS.sub(" ", text))
+
+
 def checked_id(value: object, kind: str, where: str) -> str:
     """`value` as an id: a string without white space or control characters, or an integer's digits.
 

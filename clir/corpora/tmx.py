@@ -11,15 +11,16 @@ from typing import IO, cast
 from xml.etree.ElementTree import Element, ParseError
 
 from clir.corpora import languages
-from clir.corpora.bitext import LANGUAGE_MISSING
-from clir.support.errors import ClirError, UsageError
+from clir.corpora.bitext import LANGUAGE_MISSING, Pair, Report
+from clir.corpora.text import folded
+from clir.support.errors import ClirError
 
 _LANGUAGE_KEYS = ("{http://www.w3.org/XML/1998/namespace}lang", "lang")
 # Inline elements whose content is formatting code of the original file, not text.
 _CODE = frozenset({"bpt", "ept", "it", "ph", "ut"})
 
 
-def read_tmx(path: Path, language: str, report: Counter[str]) -> Iterator[tuple[str, str]]:
+def read_tmx(path: Path, language: str, report: Report) -> Iterator[tuple[str, str]]:
     """(English, foreign) of every translation unit that has both; the others are counted in `report`.
 
     Of several variants of one language in a unit the first is taken. Raises ClirError for XML that
@@ -30,12 +31,13 @@ def read_tmx(path: Path, language: str, report: Counter[str]) -> Iterator[tuple[
     for unit in _units(path):
         segments = _segments(unit)
         found.update(segments.keys())
-        english, foreign = _pick(segments, "en"), _pick(segments, language)
+        english, foreign = languages.first_of("en", segments), languages.first_of(language, segments)
         if english is None or foreign is None:
-            report[LANGUAGE_MISSING] += 1
+            one, other = (folded(segments[code]) if code else "" for code in (english, foreign))
+            report.drop(LANGUAGE_MISSING, Pair(one, other, language))
             continue
         pairs += 1
-        yield english, foreign
+        yield segments[english], segments[foreign]
     if not pairs:
         there = ", ".join(sorted(found)) or "none"
         raise ClirError(f"{path} has no translation unit with both en and {language} (its languages: {there})")
@@ -95,14 +97,3 @@ def _text(element: Element) -> str:
         parts.append(" " if _local(child) in _CODE else _text(child))
         parts.append(child.tail or "")
     return "".join(parts)
-
-
-def _pick(segments: dict[str, str], language: str) -> str | None:
-    for code, text in segments.items():
-        try:
-            if languages.same_language(code, language):
-                return text
-        except UsageError:
-            # A variant in a language that we have no name for is simply not the one we look for.
-            continue
-    return None

@@ -3,39 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
-from clir.corpora.bitext import Pair, read_bitext_with_report
+from clir.corpora.bitext import Pair, Report, parse_specs, read_bitext_with_report
 from clir.corpora.cleaning import clean, remove_leaks
 from clir.corpora.collection import Collection
 from clir.corpora.registry import open_collection
 from clir.support.errors import UsageError
+from clir.support.files import atomic_file
 
-Reports = dict[str, dict[str, int]]
+Reports = dict[str, Report]
+"""What each step, in its order, kept and dropped."""
 
 
 def training_pairs(
-    specs: Sequence[str], language_codes: Sequence[str] = (), *, held_out: Sequence[str] = (), cleaning: bool = True
+    specs: Sequence[str],
+    language_codes: Sequence[str] = (),
+    *,
+    held_out: Sequence[str] = (),
+    cleaning: bool = True,
+    language_guess: bool = True,
+    dropped: str | Path | None = None,
 ) -> tuple[list[Pair], Reports]:
     """The pairs of the bitext `specs` and, by step, how many were kept and dropped for which reason.
 
-    `held_out` are ids of collections: pairs with a side that is, or nearly is, one of their topics (in
-    any language) or a sentence of their documents are removed. Raises UsageError if nothing is left.
+    `language_guess` is a part of the `cleaning`. `held_out` are ids of collections: pairs with a
+    side that is, or nearly is, one of their topics (in any language) or a sentence of their
+    documents are removed. `dropped` is a file to write what was dropped to (`write_dropped`).
+    Raises UsageError if nothing is left; the file is written even then.
     """
+    if dropped is not None:
+        _not_bitext(dropped, specs, language_codes)
     pairs, read = read_bitext_with_report(specs, language_codes)
-    reports: Reports = {"read": dict(read)}
+    reports: Reports = {"read": read}
     if cleaning:
-        pairs, dropped = clean(pairs)
-        reports["cleaning"] = dict(dropped)
+        pairs, reports["cleaning"] = clean(pairs, language_guess=language_guess)
     if held_out:
-        pairs, leaked = remove_leaks(pairs, held_out_texts([open_collection(name) for name in held_out]))
-        reports["leakage"] = dict(leaked)
+        texts = held_out_texts([open_collection(name) for name in held_out])
+        pairs, reports["leakage"] = remove_leaks(pairs, texts)
+    if dropped is not None:
+        write_dropped(reports, dropped)
     if not pairs:
         raise UsageError("no sentence pair is left after reading and cleaning the bitext")
     return pairs, reports
 
 
+def _not_bitext(output: str | Path, specs: Sequence[str], language_codes: Sequence[str]) -> None:
+    read = {path.resolve() for source in parse_specs(specs, language_codes) for path in source.paths}
+    if Path(output).resolve() in read:
+        raise UsageError(f"{output} is one of the files to read: choose another for the dropped pairs")
+    if Path(output).is_dir():
+        raise UsageError(f"{output} is a folder: name a file for the dropped pairs")
+
+
+def write_dropped(reports: Reports, path: str | Path) -> None:
+    """All dropped pairs as a table, in the order of the steps: reason, language, english, foreign, under a header.
+
+    Tabs and line ends do not occur in the sides of a pair. The file can be read again as bitext
+    (`sw=FILE.tsv:english,foreign`). It appears whole or not at all.
+    """
+    with atomic_file(path, "w") as handle:
+        handle.write("reason\tlanguage\tenglish\tforeign\n")
+        for report in reports.values():
+            for reason, pair in report.dropped:
+                handle.write(f"{reason}\t{pair.language}\t{pair.english}\t{pair.foreign}\n")
+
+
 def held_out_texts(collections: Iterable[Collection]) -> Iterator[str]:
-    """Topics in every language, and documents; documents that collections share come once."""
+    """Topics in every language, and documents; documents that collections share come once.
+
+    A document with a title comes with it and without, so that its first sentence stands alone too.
+    """
     seen: set[str] = set()
     for collection in collections:
         for language in collection.topic_languages:
@@ -44,3 +82,5 @@ def held_out_texts(collections: Iterable[Collection]) -> Iterator[str]:
             if document.contents not in seen:
                 seen.add(document.contents)
                 yield document.contents
+                if document.title and document.text:
+                    yield document.text

@@ -87,6 +87,121 @@ def test_broken_tmx_and_tmx_without_the_language() -> None:
         read_bitext(["b.tmx"], ["so"])
 
 
+def test_control_and_invisible_characters_are_taken_out() -> None:
+    write("c.tsv", "soft\u00adly\x07there\u200b\tक्\u200dष \u200eab\x00\ufeffc\n\x01\u200b\tx\n")
+    pairs, report = read_bitext_with_report(["c.tsv"], ["mr"])
+    assert pairs == [Pair("softly there", "क्\u200dष ab c", "mr")], "joiners belong to words"
+    assert report == Counter({"kept": 1, "a side is empty": 1})
+    assert report.examples() == {"a side is empty": [Pair("", "x", "mr")]}
+
+
+TABLE = "id\tsource\ttarget\n7\tone\tmoja\textra\n\n8\ttwo\tmbili\n"
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("columns", ["source,target", "2,3"])
+def test_columns_by_name_and_by_position(zipped: bool, columns: str) -> None:
+    text = TABLE if columns == "source,target" else TABLE.partition("\n")[2]
+    name = "c.tsv.gz" if zipped else "c.tsv"
+    Path(name).write_bytes(gzip.compress(text.encode()) if zipped else text.encode())
+    pairs, report = read_bitext_with_report([f"sw={name}:{columns}"])
+    assert pairs == [Pair("one", "moja", "sw"), Pair("two", "mbili", "sw")]
+    assert report == Counter({"kept": 2, "a side is empty": 1})
+    first, second = columns.split(",")
+    assert read_bitext([f"{name}:{second},{first}"], ["sw"])[0] == Pair("moja", "one", "sw")
+
+
+def test_a_file_comes_before_columns() -> None:
+    write("c.tsv", TABLE)
+    write("c.tsv:source,target", "whole\tnzima\n")
+    with pytest.raises(UsageError, match=r"neither a Moses pair .* nor a \.tmx, \.tsv or \.jsonl file"):
+        read_bitext(["sw=c.tsv:source,target"])
+    write("c.tsv:2,a.txt", "whole\tnzima\n")
+    assert read_bitext(["sw=c.tsv:2,a.txt"]) == [Pair("whole", "nzima", "sw")]
+    write("d.tsv:2", "left\n")
+    write("b.txt", "kushoto\n")
+    assert read_bitext(["sw=d.tsv:2,b.txt"]) == [Pair("left", "kushoto", "sw")]
+    Path("odd.tsv:dir").mkdir()
+    write("odd.tsv:dir/c.tsv", TABLE)
+    assert read_bitext(["sw=odd.tsv:dir/c.tsv:source,target"])[0] == Pair("one", "moja", "sw")
+
+
+@pytest.mark.parametrize(
+    ("line", "columns"),
+    [
+        ('{"translation": {"en": "one", "sw": "moja", "fr": "un"}, "id": 4}', ""),
+        ('{"id": "4", "sw_KE": "moja", "eng_Latn": "one"}', ""),
+        ('{"fr": "un", "swh": "moja", "en": "one"}', ""),
+        ('{"source": "one", "target": "moja"}', ":source,target"),
+        ('{"text": {"a": "one"}, "b.c": "moja"}', ":text.a,b.c"),
+        ('{"1": "one", "2": "moja"}', ":1,2"),
+    ],
+)
+@pytest.mark.parametrize("name", ["d.jsonl", "d.JSON.gz"])
+def test_json_lines(line: str, columns: str, name: str) -> None:
+    data = f"{line}\n\n{line.replace('moja', 'kimoja')}".encode()
+    Path(name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    assert read_bitext([f"swa={name}{columns}"]) == [Pair("one", "moja", "sw"), Pair("one", "kimoja", "sw")]
+
+
+def test_null_in_json_is_an_empty_side() -> None:
+    write("d.jsonl", '{"en": "one", "sw": "moja"}\n{"en": "two", "sw": null}\n')
+    assert read_bitext_with_report(["d.jsonl"], ["sw"])[1] == Counter({"kept": 1, "a side is empty": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "columns", "message"),
+    [
+        ("c.tsv", TABLE, ":source,swahili", "c.tsv:1: no column 'swahili' in the header (columns: id, source, target)"),
+        ("c.tsv", "a\ta\n1\t2\n", ":a,a", "c.tsv:1: more than one column 'a' in the header"),
+        ("c.tsv", TABLE + "9\tthree\n", ":source,target", "c.tsv:5: 2 columns; column 3 is missing"),
+        ("c.tsv", "one\tmoja\n", ":1,4", "c.tsv:1: 2 columns; column 4 is missing"),
+        ("c.tsv", "", ":a,b", "no pairs in c.tsv"),
+        ("d.jsonl", '{"en": "a", "sw": "b"}\n{"en": \n', "", "d.jsonl:2: not JSON: "),
+        ("d.jsonl", "[1]\n", "", "d.jsonl:1: not a JSON object"),
+        ("d.jsonl", '{"en": "a", "fr": "b"}\n', "", "d.jsonl:1: no text in sw (keys: en, fr)"),
+        ("d.jsonl", '{"a": {"b": "x"}}\n', ":a.c,a.b", "d.jsonl:1: no key 'a.c' (keys: a)"),
+        ("d.jsonl", '{"en": "a", "sw": ["b"]}\n', "", "d.jsonl:1: not a text: ['b']"),
+        ("d.jsonl", "\n", "", "no pairs in d.jsonl"),
+    ],
+)
+def test_bad_columns_and_bad_json(name: str, text: str, columns: str, message: str) -> None:
+    write(name, text)
+    with pytest.raises(ClirError) as caught:
+        read_bitext([f"sw={name}{columns}"])
+    assert type(caught.value) is ClirError
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("sw=b.tmx:en,sw", "a .tmx file has languages, no columns: write b.tmx"),
+        ("sw=c.tsv:0,1", "columns are counted from 1"),
+        ("sw=no.tsv:a,b", "bitext not found: no.tsv"),
+    ],
+)
+def test_columns_in_wrong_places(spec: str, message: str) -> None:
+    write("b.tmx", TMX)
+    write("c.tsv", TABLE)
+    with pytest.raises(UsageError, match=message):
+        read_bitext([spec])
+
+
+def test_what_was_dropped_is_kept_aside() -> None:
+    write("b.tmx", TMX)
+    report = read_bitext_with_report(["b.tmx"], ["sw"])[1]
+    assert [(reason, *pair) for reason, pair in report.dropped] == [
+        ("a language is missing", "Only English", "", "sw"),
+        ("a side is empty", "Empty", "", "sw"),
+    ]
+    for number in range(5):
+        report.drop("odd", Pair(str(number), "x", "sw"))
+    assert [pair.english for pair in report.examples(2)["odd"]] == ["0", "1"]
+    assert report["odd"] == 5
+
+
 def test_several_pieces_and_languages() -> None:
     for name in ("a.en", "a.sw", "b.en", "b.ha"):
         write(name, f"text of {name}\n")
@@ -100,7 +215,7 @@ def test_several_pieces_and_languages() -> None:
 def test_sides_of_different_length() -> None:
     write("a.en", "one\ntwo\nthree\nfour\n")
     write("a.sw", "moja\nmbili")
-    with pytest.raises(ClirError, match=r"differ in length: a\.en has 4 lines, a\.sw has 2$"):
+    with pytest.raises(ClirError, match=r"^a\.sw:3: no such line; .* length: a\.en has 4 lines, a\.sw has 2$"):
         read_bitext(["a.en,a.sw"], ["sw"])
     with pytest.raises(ClirError, match=r"differ in length: a\.sw has 2 lines, a\.en has 4$"):
         read_bitext(["a.sw,a.en"], ["sw"])

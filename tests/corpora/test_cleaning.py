@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,45 @@ def test_what_is_no_leak_stays(fine: Pair) -> None:
 def test_nothing_to_compare_with() -> None:
     assert remove_leaks([pair("one", "moja")], []) == ([pair("one", "moja")], Counter({"kept": 1}))
     assert remove_leaks([pair("one", "moja")], ["", "...", "abc"])[1] == Counter({"kept": 1})
+
+
+def test_a_sentence_of_a_side_leaks_like_the_side() -> None:
+    both = pair("We came home late that night. How do I keep my maize dry after the harvest? Nobody knew.", "x")
+    assert remove_leaks([both], TEST_TEXTS)[1] == Counter({"english is nearly in the test": 1, "kept": 0})
+    assert remove_leaks([pair("x", both.english)], TEST_TEXTS)[1]["foreign is nearly in the test"] == 1
+    short = pair("See a trader. We came home late that night.", "x")
+    assert remove_leaks([short], TEST_TEXTS)[1]["kept"] == 1, "too common as a part of others"
+
+
+def test_a_short_text_of_scraps_is_compared_as_a_whole() -> None:
+    tests = ["What did Dr. J. K. Mwangi say in 1962?"]
+    leak = pair("What did Dr. J. K. Mwangi say in 1963?", "x")
+    assert remove_leaks([leak], tests)[1]["english is nearly in the test"] == 1
+
+
+LETTERS = st.text(st.characters(categories=("Lu", "Ll", "Lo", "Nd")), min_size=12, max_size=60)
+
+
+@settings(max_examples=60)
+@given(LETTERS, st.sampled_from([" ", "\t", ", ", "-", "\u200b"]), st.sampled_from([str.upper, str.lower, str.title]))
+def test_case_punctuation_and_space_hide_no_leak(text: str, between: str, change: Callable[[str], str]) -> None:
+    hidden = between.join(text.split()) + between + "!"
+    # Some letters have no way back from capitals (ı, ΐ); they are no matter of leakage.
+    if normalised(change(text)) == normalised(text):
+        hidden = change(hidden)
+    test = TestTexts([text])
+    assert test.leaks([pair(hidden, "x"), pair("x", hidden)]) == ["english is in the test", "foreign is in the test"]
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6))
+def test_many_at_once_are_judged_as_one_by_one(seed: int) -> None:
+    chance = random.Random(seed)
+    sides = ["".join(chance.choices("abcd. ", k=chance.choice([0, 3, 30, 60]))) for _ in range(30)]
+    sides += [side[:40] + "d" + side[41:] for side in sides]
+    test = TestTexts(sides[:20])
+    pairs = [pair(chance.choice(sides), chance.choice(sides)) for _ in range(20)]
+    assert test.leaks(pairs) == [test.leak(one) for one in pairs]
 
 
 def nearly_by_definition(side: str, tests: list[str], jaccard: float, containment: float) -> bool:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from clir.corpora.bitext import Pair
+from clir.corpora.cleaning import remove_leaks
 from clir.corpora.collection import Document, Topic
 from clir.corpora.demo_collection import demo_file
 from clir.corpora.registry import open_collection
@@ -39,6 +41,46 @@ def test_without_cleaning_all_stay(tmp_path):
     pairs, reports = training_pairs([table(tmp_path / "a.tsv", PAIRS)], ["sw"], cleaning=False)
     assert len(pairs) == 4
     assert list(reports) == ["read"]
+
+
+def test_all_that_is_dropped_is_written(tmp_path):
+    english = open_collection("demo/sw").topics("en")[3].text
+    specification = table(tmp_path / "a.tsv", (*PAIRS, ("", "Tupu."), (english, "Swali, neno kwa neno.")))
+    training_pairs([specification], ["sw"], held_out=["demo/sw"], dropped=tmp_path / "dropped.tsv")
+    rows = [line.split("\t") for line in (tmp_path / "dropped.tsv").read_text("utf-8").splitlines()]
+    assert rows == [
+        ["reason", "language", "english", "foreign"],
+        ["a side is empty", "sw", "", "Tupu."],
+        ["duplicate", "sw", *PAIRS[1]],
+        ["sides are the same", "sw", *PAIRS[3]],
+        ["english is in the test", "sw", english, "Swali, neno kwa neno."],
+    ]
+    again, _ = training_pairs([f"sw={tmp_path}/dropped.tsv:english,foreign"], cleaning=False)
+    assert [pair.foreign for pair in again] == [row[3] for row in rows[2:]]
+
+
+def test_what_is_dropped_is_written_even_if_that_is_all(tmp_path):
+    with pytest.raises(UsageError, match="no sentence pair is left"):
+        training_pairs([table(tmp_path / "a.tsv", PAIRS[3:])], ["sw"], dropped=tmp_path / "dropped.tsv")
+    assert "sides are the same\tsw\tSame." in (tmp_path / "dropped.tsv").read_text("utf-8")
+
+
+def test_the_dropped_are_not_written_over_bitext(tmp_path):
+    specification = table(tmp_path / "a.tsv", PAIRS)
+    with pytest.raises(UsageError, match="is one of the files to read"):
+        training_pairs([specification], ["sw"], dropped=tmp_path / "." / "a.tsv")
+    assert (tmp_path / "a.tsv").stat().st_size > 0
+    with pytest.raises(UsageError, match="is a folder"):
+        training_pairs([specification], ["sw"], dropped=tmp_path)
+
+
+def test_the_language_guess_can_be_left_out(tmp_path):
+    lines = demo_file("bitext.tsv").read_text("utf-8").splitlines()[:300]
+    pairs = [tuple(line.split("\t")[:2]) for line in lines]
+    pairs[7] = pairs[7][::-1]
+    specification = table(tmp_path / "a.tsv", tuple(pairs))
+    assert training_pairs([specification], ["sw"])[1]["cleaning"]["sides are swapped"] == 1
+    assert training_pairs([specification], ["sw"], language_guess=False)[1]["cleaning"]["sides are swapped"] == 0
 
 
 def test_what_is_tested_on_is_taken_out(tmp_path):
@@ -94,4 +136,12 @@ def test_held_out_texts_are_all_topics_and_each_document_once():
     shared = Document("a", "a text", "a title")
     texts = held_out_texts([Shelf(shared, Document("b", "another")), Shelf(shared)])
     topics = ["question in sw", "question in en"]
-    assert list(texts) == [*topics, "a title a text", "another", *topics]
+    assert list(texts) == [*topics, "a title a text", "a text", "another", *topics]
+
+
+def test_a_documents_first_sentence_is_found_without_its_title():
+    document = Document(
+        "a", "A hand-dug well should be lined. Others are not.", "Wells and boreholes of the northern plains"
+    )
+    leak = Pair("A hand-dug well should be lined.", "Kisima kilichochimbwa kwa mkono kijengewe.", "sw")
+    assert remove_leaks([leak], held_out_texts([Shelf(document)]))[1]["english is in the test"] == 1
