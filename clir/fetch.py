@@ -19,7 +19,7 @@ python -m clir.fetch afriqa --from ~/copies   from a local copy (the data set's 
 def parser() -> Parser:
     """The options of the door."""
     made = Parser("fetch", "Bring data sets to this machine; without a name, list them.", EXAMPLES)
-    made.add_argument("names", nargs="*", metavar="NAME", help="a data set: afriqa, ntrex")
+    made.add_argument("names", nargs="*", metavar="NAME", help="a data set: afriqa, ntrex, tatoeba, lareqa")
     made.add_argument("--from", dest="origin", metavar="DIR", type=Path, help="copy from there and use no network")
     made.add_argument(
         "--output", metavar="DIR", type=Path, help="where data sets lie (default: $CLIR_DATA, or a folder in ~/.cache)"

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from clir.corpora import languages
+from clir.corpora import languages, lareqa, tatoeba
 from clir.corpora.collection import Collection, Document, Topic, topic_language
 from clir.corpora.qrels import Qrels
 from clir.corpora.text import checked_id, storable
@@ -177,14 +177,19 @@ def register_with_ir_datasets() -> list[str]:
     return added
 
 
+def _store_name(collection: Collection) -> str:
+    """What the store of the documents is called: as the family, where all of the family has the same documents."""
+    family = collection.id.split("/")[0]
+    return collection.id.replace("/", "-") if family in (tatoeba.FAMILY, *lareqa.FAMILIES) else family
+
+
 def _as_dataset(collection: Collection) -> Any:
     """An ir_datasets.Dataset over a collection of ours."""
     import ir_datasets
     from ir_datasets.formats import BaseDocs, BaseQrels, BaseQueries, TrecQrel
     from ir_datasets.indices import PickleLz4FullStore
 
-    # All collections of a family have the same documents, and so one store.
-    family = collection.id.split("/")[0]
+    store = _store_name(collection)
 
     class Docs(BaseDocs):  # type: ignore[misc]
         @ir_datasets.util.use_docstore  # type: ignore[untyped-decorator]
@@ -193,7 +198,7 @@ def _as_dataset(collection: Collection) -> Any:
 
         def docs_store(self) -> Any:
             return PickleLz4FullStore(
-                path=ir_datasets.util.home_path() / "clir" / f"{family}.pklz4",
+                path=ir_datasets.util.home_path() / "clir" / f"{store}.pklz4",
                 init_iter_fn=self.docs_iter,
                 data_cls=TitledDoc,
                 lookup_field="doc_id",

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from clir.support.errors import UsageError, unknown
 
 # code, English name, other spellings: the ISO 639-2/3 codes, the individual language behind a macrolanguage, old codes.
 _TABLE = """
 af Afrikaans afr
 am Amharic amh
+ang Old_English
 ar Arabic ara arb
+arq Algerian_Arabic
 ary Moroccan_Arabic
 arz Egyptian_Arabic
+ast Asturian
+awa Awadhi
 az Azerbaijani aze azj
 ba Bashkir bak
 be Belarusian bel
 bem Bemba
+ber Berber
 bg Bulgarian bul
 bn Bengali ben
 bo Tibetan bod
+br Breton bre
 bs Bosnian bos
 ca Catalan cat
+cbk Chavacano
+ceb Cebuano
+ch Chamorro cha
 ckb Central_Kurdish
 cs Czech ces cze
+csb Kashubian
 cy Welsh cym wel
 da Danish dan
 de German deu ger
+dsb Lower_Sorbian
+dtp Kadazan_Dusun
 dv Divehi div
 dz Dzongkha dzo
 ee Ewe ewe
@@ -43,6 +57,7 @@ fo Faroese fao
 fon Fon
 fr French fra fre
 fuc Pulaar
+fy Western_Frisian fry
 ga Irish gle
 gd Scottish_Gaelic gla
 gl Galician glg
@@ -53,30 +68,40 @@ he Hebrew heb iw
 hi Hindi hin
 hmn Hmong
 hr Croatian hrv
+hsb Upper_Sorbian
 hu Hungarian hun
 hy Armenian hye arm
+ia Interlingua ina
 id Indonesian ind
+ie Interlingue ile
 ig Igbo ibo
+io Ido ido
 is Icelandic isl ice
 it Italian ita
 ja Japanese jpn
 jv Javanese jav
 ka Georgian kat geo
+kab Kabyle
 kk Kazakh kaz
 km Khmer khm
 kn Kannada kan
 ko Korean kor
 ku Kurdish kur kmr
+kw Cornish cor
 ky Kyrgyz kir
+kzj Coastal_Kadazan
 la Latin lat
 lb Luxembourgish ltz
+lfn Lingua_Franca_Nova
 lg Ganda lug
 ln Lingala lin
 lo Lao lao
 lt Lithuanian lit
 lv Latvian lav lvs
+max North_Moluccan_Malay
 mey Hassaniyya
 mg Malagasy mlg plt
+mhr Eastern_Mari
 mi Maori mri mao
 mk Macedonian mkd mac
 ml Malayalam mal
@@ -84,21 +109,27 @@ mn Mongolian mon khk
 mr Marathi mar
 ms Malay msa may zsm
 mt Maltese mlt
+mul Multiple_languages
 my Burmese mya bur
 nb Norwegian_Bokmal nob
 nd North_Ndebele nde
+nds Low_German
 ne Nepali nep npi
 nl Dutch nld dut
 nn Norwegian_Nynorsk nno
 no Norwegian nor
+nov Novial
 nso Northern_Sotho
 ny Chichewa nya
 oc Occitan oci
 om Oromo orm gaz
 or Odia ori ory
+orv Old_Russian
 pa Punjabi pan
+pam Pampanga
 pcm Nigerian_Pidgin
 pl Polish pol
+pms Piedmontese
 prs Dari
 ps Pashto pus pbt
 pt Portuguese por
@@ -120,6 +151,7 @@ st Southern_Sotho sot
 su Sundanese sun
 sv Swedish swe
 sw Swahili swa swh
+swg Swabian
 ta Tamil tam
 te Telugu tel
 tg Tajik tgk
@@ -134,13 +166,16 @@ ts Tsonga tso
 tt Tatar tat
 tw Twi twi
 ty Tahitian tah
+tzl Talossan
 ug Uyghur uig
 uk Ukrainian ukr
 ur Urdu urd
 uz Uzbek uzb uzn
 ve Venda ven
 vi Vietnamese vie
+war Waray
 wo Wolof wol
+wuu Wu_Chinese
 xh Xhosa xho
 yi Yiddish yid ydd
 yo Yoruba yor
@@ -163,13 +198,17 @@ def language(code: str) -> str:
     Case is ignored; region, script and variant subtags (after `-` or `_`) are dropped. `fil` and
     `tl` stay distinct (see `same_language`). Raises UsageError for a code that is not in the table.
     """
-    primary = code.strip().lower().replace("_", "-").partition("-")[0]
+    primary = _primary(code)
     if primary in _CODES:
         return _CODES[primary]
     for known, name in _NAMES.items():
         if name.lower() == code.strip().lower():
             raise UsageError(f"unknown language {code!r}; {name} is {known!r}")
     raise unknown("language", code, sorted(_NAMES))
+
+
+def _primary(code: str) -> str:
+    return code.strip().lower().replace("_", "-").partition("-")[0]
 
 
 def language_name(code: str) -> str:
@@ -193,3 +232,15 @@ def matching(code: str, known: tuple[str, ...] | list[str]) -> str | None:
     exact = [one for one in known if language(one) == language(code)]
     alike = exact or [one for one in known if same_language(one, code)]
     return alike[0] if alike else None
+
+
+def first_of(code: str, written: Iterable[str]) -> str | None:
+    """The first of some codes, as a data set writes them, that means the language `code`, or None.
+
+    Its own code comes before Tagalog's for Filipino; codes that are not known are passed over.
+    """
+    wanted = language(code)
+    known = [(one, _CODES.get(_primary(one))) for one in written]
+    exact = [one for one, meant in known if meant == wanted]
+    alike = [one for one, meant in known if meant is not None and same_language(meant, wanted)]
+    return next(iter(exact or alike), None)

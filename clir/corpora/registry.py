@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 
-from clir.corpora import afriqa, demo_collection, languages, ntrex
+from clir.corpora import afriqa, demo_collection, languages, lareqa, ntrex, tatoeba
 from clir.corpora.collection import Collection
 from clir.support.errors import UsageError
 
 _HELDOUT = "ntrex-heldout"
-_FAMILIES = ("demo", "afriqa", _HELDOUT, _HELDOUT + ntrex.DISTRACTORS)
+_FAMILIES = ("demo", "afriqa", _HELDOUT, _HELDOUT + ntrex.DISTRACTORS, tatoeba.FAMILY, *lareqa.FAMILIES)
 
 
 def open_collection(name: str) -> Collection:
-    """The collection of that id: `demo/sw`, `afriqa/swa/test`, `ntrex-heldout/so`, or an ir_datasets id.
+    """The collection of that id: `afriqa/swa/test`, `ntrex-heldout/so`, `lareqa`, ..., or an ir_datasets id.
 
     Languages go by any of their codes (`afriqa/sw/test`, `ntrex-heldout/tl`); the collection's own
     `id` has the usual one. Nothing is read yet, and ir_datasets is imported only for its own ids.
@@ -31,6 +31,10 @@ def open_collection(name: str) -> Collection:
         return afriqa.open_afriqa(*rest)
     if family.startswith(_HELDOUT) and len(rest) in (1, 2):
         return ntrex.open_heldout(*rest, distractors=family.endswith(ntrex.DISTRACTORS))
+    if family == tatoeba.FAMILY and len(rest) == 1:
+        return tatoeba.open_tatoeba(*rest)
+    if family in lareqa.FAMILIES and len(rest) in (0, 1, 2):
+        return lareqa.open_lareqa(*rest, context=family.endswith(lareqa.CONTEXT))
     raise unknown_collection(name, collection_ids())
 
 
@@ -50,14 +54,21 @@ def collection_ids() -> list[str]:
         *(f"demo/{code}" for code in demo_collection.TOPIC_LANGUAGES),
         *(f"afriqa/{code}/{split}" for code in afriqa.LANGUAGES for split in afriqa.splits(code)),
         *(one + half for one in heldout for half in ("", "/dev")),
+        *(f"{tatoeba.FAMILY}/{way}{code}" for way in ("", "en-") for code in sorted(tatoeba.own_codes())),
+        *("/".join(filter(None, (family, view))) for family in lareqa.FAMILIES for view in lareqa.views()),
     ]
 
 
 def aliases(name: str) -> list[str]:
-    """Other spellings of one of our ids: with the language's BCP-47 code, with `/test` where it is implied."""
-    family, code, *rest = name.split("/")
-    others = ["/".join([family, languages.language(code), *rest])]
-    if family.startswith(_HELDOUT) and not rest:
+    """Other spellings of one of our ids: with the language's BCP-47 code or, for Tatoeba, its own; with `/test`
+    where it is implied."""
+    family, *rest = name.split("/")
+    if family in lareqa.FAMILIES:
+        return []
+    if family == tatoeba.FAMILY:
+        return [other for other in [f"{family}/{tatoeba.own_spelling(*rest)}"] if other != name]
+    others = ["/".join([family, languages.language(rest[0]), *rest[1:]])]
+    if family.startswith(_HELDOUT) and len(rest) == 1:
         others.append(f"{name}/test")
     return [other for other in others if other != name]
 

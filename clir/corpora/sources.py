@@ -19,7 +19,7 @@ from clir.support.files import atomic_file, existing, sha256_of_file
 from clir.support.progress import Progress, say
 
 UPSTREAM = "https://raw.githubusercontent.com"
-SOURCES = ("afriqa", "ntrex")
+SOURCES = ("afriqa", "ntrex", "tatoeba", "lareqa")
 
 
 class SourceFile(NamedTuple):

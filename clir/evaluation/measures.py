@@ -1,4 +1,4 @@
-"""Measures of a run against qrels: ir_measures' names and trec_eval's numbers, over every judged topic."""
+"""Measures of a run against qrels: ir_measures' names and trec_eval's numbers, over every judged topic; and mAP@k."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ class Scores:
 
 
 def parse(names: Iterable[str]) -> list[Measure]:
-    """ir_measures' measures from names such as `AP`, `nDCG@10`, `P(rel=2)@5`; a repeated one counts once.
+    """ir_measures' measures from names such as `AP`, `nDCG@10`, `P(rel=2)@5`, and ours, `mAP@20`; a repeated one
+    counts once.
 
     A name may hold several, separated by blanks. Raises UsageError for a name that means nothing, and
     ClirError for a measure whose package is not installed.
@@ -75,10 +76,13 @@ def _per_topic(run: Run, qrels: Qrels, measures: Sequence[Measure]) -> dict[Meas
 
     rankings, judgements = run.distinct().as_dict(), qrels.as_dict()
     values = {m: {qid: _without_hits(m, judgements[qid]) for qid in qrels.topics} for m in measures}
+    theirs, ours = [m for m in measures if not _is_ours(m)], [m for m in measures if _is_ours(m)]
+    for measure in ours:
+        values[measure] |= {qid: measure.value(ranking, judgements[qid]) for qid, ranking in rankings.items()}
     # One call for each set of parameters: in a mixed call ir_measures lets some measures see the
     # parameters of others (NumRet counts judged documents only, beside a judged_only measure).
     calls: dict[str, list[Measure]] = {}
-    for measure in measures:
+    for measure in theirs:
         parameters = sorted((k, repr(v)) for k, v in measure.params.items() if k not in _CUTOFFS)
         calls.setdefault(repr(parameters), []).append(measure)
     for call in calls.values():
@@ -105,11 +109,27 @@ def _aggregate(measure: Measure, values: Iterable[float]) -> float:
     return float(aggregator.result())
 
 
-def _parse_one(text: str) -> Measure:
+def _is_ours(measure: Measure) -> bool:
+    from clir.evaluation.average_precision import CutAveragePrecision
+
+    return isinstance(measure, CutAveragePrecision)
+
+
+def _by_name(text: str) -> Measure:
+    """ir_measures' measure, or ours; errors are ir_measures'."""
     import ir_measures
 
+    from clir.evaluation.average_precision import NAME, CutAveragePrecision
+
+    if re.match(rf"{NAME}\b", text):
+        # Its parameters are written as those of AP.
+        return CutAveragePrecision(**ir_measures.parse_measure("AP" + text.removeprefix(NAME)).params)
+    return ir_measures.parse_measure(text)
+
+
+def _parse_one(text: str) -> Measure:
     try:
-        measure = ir_measures.parse_measure(text)
+        measure = _by_name(text)
         measure.validate_params()
     except NameError as error:
         raise _unknown(text) from error
@@ -126,7 +146,7 @@ def _parse_one(text: str) -> Measure:
 def _check_provided(measure: Measure) -> None:
     import ir_measures
 
-    if ir_measures.DefaultPipeline.supports(measure):
+    if _is_ours(measure) or ir_measures.DefaultPipeline.supports(measure):
         return
     missing = [p for p in ir_measures.DefaultPipeline.providers if p.supports(measure)]
     instructions = [p.install_instructions() or p.NAME for p in missing]
@@ -138,7 +158,9 @@ def _check_provided(measure: Measure) -> None:
 def _unknown(text: str) -> UsageError:
     import ir_measures
 
-    known = list(ir_measures.measures.registry)
+    from clir.evaluation.average_precision import NAME
+
+    known = [*ir_measures.measures.registry, NAME]
     name = re.match(r"\w*", text).group()  # type: ignore[union-attr]
     same = [other for other in known if other.casefold() == name.casefold()]
     near = same or difflib.get_close_matches(name, known, n=1)

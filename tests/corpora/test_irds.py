@@ -121,3 +121,24 @@ def test_afriqa_through_ir_datasets(tmp_path: Path, shared_data: Path) -> None:
     for name in ("afriqa/swa/test", "afriqa/sw/test"):
         docs = answer(REGISTERED.format(name=name), tmp_path, CLIR_DATA=str(shared_data))[2]
         assert docs == 5_413
+
+
+@pytest.mark.parametrize(
+    ("names", "docs", "languages"),
+    [
+        (("tatoeba/sw", "tatoeba/swh"), 390, ["en", "sw"]),
+        (("tatoeba/en-sw", "tatoeba/en-swh"), 390, ["sw", "en"]),
+        (("lareqa/x-x/th",), 852, ["th", "th"]),
+    ],
+)
+def test_views_of_one_family_have_their_own_documents(
+    names: tuple[str, ...], docs: int, languages: list[str], tmp_path: Path, shared_data: Path
+) -> None:
+    # All in one home, where a store of another view would be found.
+    for name in ("tatoeba/tl", *names):
+        *_, found, count, _, _, documents, queries, stored, _ = answer(
+            REGISTERED.format(name=name), tmp_path, CLIR_DATA=str(shared_data)
+        )
+        assert stored, f"the store of {name} has the documents of {name}"
+    assert found == count == docs
+    assert [documents, queries] == languages

@@ -13,6 +13,7 @@ from clir.support.errors import UsageError
         ("yor", "yo"), ("ibo", "ig"), ("zul", "zu"), ("twi", "tw"), ("bem", "bem"), ("kin", "rw"), ("som", "so"),
         ("amh", "am"), ("eng", "en"), ("eng-GB", "en"), ("tgl", "tl"), ("fil", "fil"), ("mar", "mr"),
         ("aze-Latn", "az"), ("zho-CN", "zh"), ("cmn", "zh"), ("pes", "fa"), ("fas", "fa"),
+        ("bre", "br"), ("ina", "ia"), ("kzj", "kzj"), ("mul", "mul"),
     ],
 )  # fmt: skip
 def test_codes_become_bcp47(given: str, expected: str) -> None:

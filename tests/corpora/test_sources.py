@@ -106,7 +106,7 @@ def test_the_data_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         data_file("ntrex", "DOCUMENT_IDS.tsv")
 
 
-@pytest.mark.parametrize(("name", "files"), [("afriqa", 46), ("ntrex", 21)])
+@pytest.mark.parametrize(("name", "files"), [("afriqa", 46), ("ntrex", 21), ("tatoeba", 225), ("lareqa", 11)])
 def test_the_committed_checksums(name: str, files: int, shared_data: Path) -> None:
     what = source(name)
     assert len(what.files) == files
