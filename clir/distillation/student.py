@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clir.distillation.start import tower_encoder
 from clir.encoding.encoder import TowerEncoder, load_encoder
-from clir.encoding.folder import Side
+from clir.encoding.folder import SIDES, Side
 from clir.encoding.quiet import quiet_transformers
-from clir.encoding.tower import Tower
-from clir.support.errors import ClirError
+from clir.encoding.tower import Tower, load_tower
+from clir.encoding.trimming import Unseen, transformers_tokenizer, trim
+from clir.support.errors import ClirError, UsageError
+from clir.support.files import atomic_folder
+from clir.support.manifest import manifest_path, read_manifest, write_manifest
 
 # Read back after saving: a folder that gives other vectors than the trained model must not appear.
 PROBES = ("How far is it to the next town?", "maji", "3,5 kg")
@@ -36,12 +42,38 @@ def save_student(tower: Tower, start: TowerEncoder, teacher: TowerEncoder, outpu
     _check(tower, prompts["query"], teacher, output)
 
 
+def trim_student(
+    folder: str | Path, texts: Iterable[str], output: str | Path, unseen: Unseen = "characters"
+) -> dict[str, int]:
+    """Write the model in `folder` to `output` with its query side trimmed to the vocabulary of `texts`.
+
+    Its document side stays whole. `texts` and `unseen` are those of `clir.encoding.trimming.trim`, whose
+    report is given back and stands in the manifest, beside the one of `folder`. Raises UsageError if something
+    stands at `output` already or the tokenizer cannot be trimmed, ClirError if the written folder gives other
+    vectors.
+    """
+    folder, output = Path(folder), Path(output)
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise UsageError(f"{output} exists: choose another output, or remove it")
+    start = tower_encoder(str(folder))
+    trimmed = trim(load_tower(start.spec("query")), texts, unseen=unseen)
+    with atomic_folder(output) as partial:
+        save_student(trimmed.tower, start, start, partial)
+        saved = load_encoder(str(partial))
+        write_manifest(
+            partial,
+            kind="student",
+            vocabulary=trimmed.report(),
+            fingerprints={side: saved.fingerprint(side) for side in SIDES},
+            **{"trimmed from": read_manifest(folder) if manifest_path(folder).exists() else str(folder)},
+        )
+    return trimmed.report()
+
+
 def _query_modules(tower: Tower, start: TowerEncoder) -> list[Any]:
     from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 
-    transformer = _modules(start, "query")[0]
-    transformer.auto_model.load_state_dict(tower.transformer.state_dict())
-    modules = [transformer]
+    modules = [_query_transformer(tower, start)]
     if tower.head is not None:
         head = tower.head
         modules.append(
@@ -57,6 +89,17 @@ def _query_modules(tower: Tower, start: TowerEncoder) -> list[Any]:
         )
     pooling = Pooling(tower.dimension, pooling_mode=tower.spec.pooling, include_prompt=tower.spec.pool_prompt)
     return [*modules, pooling, *([Normalize()] if tower.spec.normalize else [])]
+
+
+def _query_transformer(tower: Tower, start: TowerEncoder) -> Any:
+    """The start's own transformer module with the tower's weights, and with its tokenizer where that was trimmed."""
+    transformer = _modules(start, "query")[0]
+    if transformer.auto_model.config.vocab_size == tower.vocabulary:
+        transformer.auto_model.load_state_dict(tower.transformer.state_dict())
+    else:
+        transformer.model = copy.deepcopy(tower.transformer).cpu()
+        transformer.processor = transformers_tokenizer(tower, transformer.tokenizer)
+    return transformer
 
 
 def _modules(encoder: TowerEncoder, side: Side) -> list[Any]:

@@ -8,11 +8,13 @@ import torch
 from torch import nn
 
 from clir.distillation import student as module
-from clir.distillation.student import save_student
-from clir.distillation.trainer import tower_encoder
+from clir.distillation.start import tower_encoder
+from clir.distillation.student import save_student, trim_student
 from clir.encoding.encoder import load_encoder
 from clir.encoding.tower import Tower, load_tower
-from clir.support.errors import ClirError
+from clir.encoding.trimming import trim
+from clir.support.errors import ClirError, UsageError
+from clir.support.manifest import read_manifest
 
 TEXTS = ["Maji safi yako wapi?", "", "The bus leaves at six, doesn't it?"]
 
@@ -94,3 +96,43 @@ def test_a_folder_that_gives_other_vectors_is_refused(
     monkeypatch.setattr(module, "_query_modules", lambda *given: modules(*given)[:-1])
     with pytest.raises(ClirError, match="the saved student's query side differs by"):
         save_student(trained(minilm), model, model, tmp_path / "student")
+
+
+def test_a_trimmed_student_is_saved_with_its_own_tokenizer(minilm: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model, tower = tower_encoder(str(minilm)), trained(minilm)
+    trimmed = trim(tower, TEXTS).tower
+    trimmed.attach_head(nn.Linear(384, 384), normalize=True)
+    tower.attach_head(trimmed.head, normalize=True)
+    save_student(trimmed, model, model, tmp_path / "student")
+    with torch.inference_mode():
+        whole = tower(tower.tokenize(TEXTS)).sentence.numpy()
+    saved = load_encoder(str(tmp_path / "student"))
+    assert np.abs(saved.encode_queries(TEXTS) - whole).max() < 1e-6
+    assert saved.fingerprint("document") == model.fingerprint("document")
+    theirs = SentenceTransformer(str(tmp_path / "student"), device="cpu", local_files_only=True)
+    assert np.abs(theirs.encode_query(TEXTS) - whole).max() < 1e-6
+    np.testing.assert_allclose(theirs.encode_document(TEXTS), model.encode_documents(TEXTS), atol=1e-6)
+    # The student of a trimmed student is as small.
+    again = tower_encoder(str(tmp_path / "student"))
+    save_student(load_tower(again.spec("query")), again, again, tmp_path / "second")
+    second = load_encoder(str(tmp_path / "second"))
+    assert np.abs(second.encode_queries(TEXTS) - whole).max() < 1e-6
+    assert second.fingerprint("query") == saved.fingerprint("query")
+
+
+def test_a_student_that_is_there_is_trimmed_on_its_query_side(minilm: Path, tmp_path: Path) -> None:
+    model, student = tower_encoder(str(minilm)), tmp_path / "student"
+    save_student(trained(minilm), model, model, student)
+    before = tower_encoder(str(student))
+    report = trim_student(student, TEXTS, tmp_path / "small")
+    after = tower_encoder(str(tmp_path / "small"))
+    assert np.abs(after.encode_queries(TEXTS) - before.encode_queries(TEXTS)).max() < 1e-6
+    assert after.fingerprint("document") == before.fingerprint("document")
+    assert after.tower("query").vocabulary == report["tokens kept"] < 3000
+    assert after.tower("document").vocabulary == report["tokens before"] == 30522
+    made = read_manifest(tmp_path / "small")
+    assert (made["kind"], made["vocabulary"], made["trimmed from"]) == ("student", report, str(student))
+    with pytest.raises(UsageError, match="small exists: choose another output, or remove it"):
+        trim_student(student, TEXTS, tmp_path / "small")
