@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clir.support.command import Parser, run_door
@@ -22,11 +22,13 @@ python -m clir.train --teacher encoders/models/all-MiniLM-L6-v2 --student {E5} -
 """
 # Options that are keys of a recipe, by the recipe's name.
 RECIPE_OPTIONS = (
-    "teacher", "student", "loss", "steps", "epochs", "batch_size", "learning_rate", "warmup", "max_tokens",
-    "freeze_layers", "head", "pairs_per_language", "shuffle_targets", "seed", "precision",
+    "teacher", "student", "loss", "steps", "epochs", "batch_size", "accumulation", "learning_rate", "warmup",
+    "schedule", "max_tokens", "english_replay", "freeze_layers", "freeze_embeddings", "head", "pairs_per_language",
+    "shuffle_targets", "trim_vocabulary", "seed", "precision",
 )  # fmt: skip
 LOSS_OPTIONS = (
-    "epsilon", "epsilon_unit", "iterations", "marginals", "sentence_term", "sentence_weight", "temperature",
+    "solver", "epsilon", "epsilon_unit", "iterations", "cost", "centred", "marginals", "differentiate_plan",
+    "temperature", "queue",
 )  # fmt: skip
 
 
@@ -46,38 +48,83 @@ def parser() -> Parser:
     data = parser.add_argument_group("bitext")
     data.add_argument(
         "--bitext", nargs="+", required=True, metavar="SPEC",
-        help="A.en,A.sw (line-aligned), B.tmx, or C.tsv (English, tab, foreign); sw=SPEC names the language",
+        help="A.en,A.sw (line-aligned), B.tmx, C.tsv (English, tab, foreign; or C.tsv:3,1 and C.tsv:source,target for "
+        "columns by number or by name in the header line), D.jsonl (texts under en and the language's code; or "
+        "D.jsonl:source,target); any of them gzipped; sw=SPEC names the language",
     )  # fmt: skip
     data.add_argument("--language", nargs="+", default=[], metavar="CODE", help="of the bitext: one, or one a SPEC")
     data.add_argument("--held-out", nargs="+", default=[], metavar="ID", help="collections whose text is removed")
     data.add_argument("--no-cleaning", action="store_true", help="keep duplicates and odd pairs")
+    data.add_argument("--no-language-guess", action="store_true", help="keep sides that look like another language")
+    data.add_argument("--dropped", metavar="TSV", help="write all dropped pairs there: reason, language, both sides")
     data.add_argument("--pairs-per-language", type=int, metavar="N", help="at most so many pairs of each language")
     data.add_argument("--shuffle-targets", action="store_true", default=None, help="control: teach wrong translations")
 
     loss = parser.add_argument_group("loss")
-    loss.add_argument("--loss", metavar="ot|mse|contrastive", help="what the student minimises (default: ot)")
-    loss.add_argument("--epsilon", type=float, help="ot: entropy (default: 0.1)")
-    loss.add_argument("--epsilon-unit", metavar="spread|absolute", help="ot: epsilon's unit (default: spread)")
-    loss.add_argument("--iterations", type=int, help="ot: Sinkhorn iterations (default: 50)")
-    loss.add_argument("--marginals", metavar="uniform|norm", help="ot: token weights (default: uniform)")
-    loss.add_argument("--sentence-term", metavar="none|mse|contrastive", help="ot: a second loss on sentences")
-    loss.add_argument("--sentence-weight", type=float, help="ot: weight of the sentence term (default: 1)")
-    loss.add_argument("--temperature", type=float, help="contrastive: temperature (default: 0.02)")
+    loss.add_argument(
+        "--loss", metavar="NAME[+NAME]",
+        help="what the student minimises, names joined by + for a sum (default: ot): ot, sinkhorn-divergence, mse, "
+        "cosine, contrastive, token-contrastive, late-interaction, aligned-mse, relevance, norm",
+    )  # fmt: skip
+    loss.add_argument("--weights", nargs="+", type=float, metavar="W", help="of the losses of a sum (default: 1 each)")
+    loss.add_argument(
+        "--solver", metavar="NAME",
+        help="of the tokens' transport: sinkhorn (default), ipot, unbalanced, partial, exact, greedy, maxsim",
+    )  # fmt: skip
+    loss.add_argument("--epsilon", type=float, help="solver: entropy (default: 0.1)")
+    loss.add_argument("--epsilon-unit", metavar="spread|absolute", help="solver: epsilon's unit (default: spread)")
+    loss.add_argument("--iterations", type=int, help="solver: iterations (default: 50)")
+    loss.add_argument("--cost", metavar="cosine|squared", help="between tokens (default: cosine)")
+    loss.add_argument("--centred", action="store_true", default=None, help="costs without the batch's mean token")
+    loss.add_argument("--marginals", metavar="uniform|norm|idf", help="token weights (default: uniform)")
+    loss.add_argument("--differentiate-plan", action="store_true", default=None, help="ot: gradient through the solver")
+    loss.add_argument("--temperature", type=float, help="contrastive losses: temperature (default: 0.02)")
+    loss.add_argument("--queue", type=int, metavar="N", help="contrastive: negatives from earlier batches (default: 0)")
+    loss.add_argument("--english-replay", type=float, metavar="SHARE", help="of pairs whose English is read too (0)")
 
     run = parser.add_argument_group("training")
     run.add_argument("--steps", type=int, metavar="N", help="optimiser steps (default: one pass, or --epochs)")
     run.add_argument("--epochs", type=float, metavar="E", help="passes over the bitext (default: 1)")
     run.add_argument("--batch-size", type=int, metavar="B", help="pairs a step (default: 32)")
     run.add_argument("--lr", dest="learning_rate", type=float, metavar="X", help="peak learning rate (default: 1e-4)")
+    run.add_argument("--accumulation", type=int, metavar="K", help="batches added up for a step (default: 1)")
     run.add_argument("--warmup", type=float, help="share of the steps that warm up (default: 0.1)")
+    run.add_argument("--schedule", metavar="NAME", help="linear (default), cosine, constant_with_warmup")
     run.add_argument("--max-tokens", type=int, metavar="T", help="longer sentences are cut (default: 96)")
     run.add_argument("--freeze-layers", type=int, metavar="L", help="lowest layers that are not trained (default: 0)")
+    run.add_argument(
+        "--train-embeddings", dest="freeze_embeddings", action="store_false", default=None,
+        help="train the word embeddings too (default: they are kept)",
+    )  # fmt: skip
+    run.add_argument(
+        "--trim-vocabulary", metavar="pieces|characters",
+        help="keep only word embeddings for the bitext's scripts (pieces) or its tokens and all characters",
+    )  # fmt: skip
     run.add_argument("--head", metavar="auto|none|linear", help="linear head on tokens (default: auto)")
     run.add_argument("--seed", type=int, metavar="K", help="order of the pairs (default: 1)")
-    run.add_argument("--precision", metavar="auto|fp32|bf16", help="auto (default): bf16 where the machine has it")
+    run.add_argument(
+        "--precision", metavar="auto|fp32|bf16|fp16", help="auto (default): bf16 where the machine has it",
+    )  # fmt: skip
     run.add_argument("--device", default="cpu", help="cpu (default), cuda")
     run.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all)")
     run.add_argument("--checkpoint-steps", type=int, default=100, metavar="N", help="steps between checkpoints (100)")
+    run.add_argument("--tensorboard", metavar="FOLDER", help="write event files for TensorBoard there")
+
+    stop = parser.add_argument_group("early stopping")
+    stop.add_argument(
+        "--early-stopping", metavar="bitext|ID", dest="stop_by",
+        help="score the student in between, by finding held-out translations or on a collection (a dev split), stop "
+        "when it gets no better, keep the best",
+    )  # fmt: skip
+    stop.add_argument("--every", type=int, metavar="N", help="steps between scores (default: 50)")
+    stop.add_argument("--patience", type=int, metavar="K", help="scores in a row that are no better (default: 3)")
+
+    more = parser.add_argument_group("more languages for a student")
+    more.add_argument("--continue-from", metavar="STUDENT", help="start from this student, and keep its languages")
+    more.add_argument(
+        "--replay", type=float, default=0.5, metavar="SHARE",
+        help="pairs of the earlier languages that come along, as a share of the new ones (default: 0.5; 0 for none)",
+    )  # fmt: skip
     return parser
 
 
@@ -88,25 +135,44 @@ def work(options: argparse.Namespace) -> None:
 
     at_least_one(options, "threads", "checkpoint_steps")
     use_threads(options.threads)
+    earlier = _continued(options)
     recipe = _recipe(options)
     parse_specs(options.bitext, options.language)
 
+    from clir.distillation.validation import BITEXT
+    from clir.experiments.continuing import with_earlier, with_languages
     from clir.experiments.training_data import training_pairs
 
+    stopping = recipe.early_stopping
+    # What a student is chosen by is no more part of its lesson than what it is tested on.
+    held_out = options.held_out + ([stopping.by] if stopping and stopping.by != BITEXT else [])
     pairs, reports = training_pairs(
-        options.bitext, options.language, held_out=options.held_out, cleaning=not options.no_cleaning
-    )
+        options.bitext, options.language, held_out=held_out, cleaning=not options.no_cleaning,
+        language_guess=not options.no_language_guess, dropped=options.dropped,
+    )  # fmt: skip
     _tell(reports)
 
-    from clir.distillation.trainer import distil
+    if earlier and options.replay:
+        known, more = training_pairs(
+            earlier, held_out=held_out, cleaning=not options.no_cleaning,
+            language_guess=not options.no_language_guess,
+        )  # fmt: skip
+        pairs = with_earlier(pairs, known, options.replay)
+        _tell({f"earlier {step}": counts for step, counts in more.items()})
 
-    about: dict[str, Any] = {"data": {"bitext": options.bitext, "held out": options.held_out, "pairs by step": reports}}
-    print(
-        distil(
-            recipe, pairs, options.output, device=options.device,
-            checkpoint_steps=options.checkpoint_steps, about=about,
-        )
+    from clir.distillation.processes import is_first
+    from clir.distillation.trainer import distil
+    from clir.experiments.validation import validation
+
+    specs = with_languages(options.bitext, options.language)
+    about: dict[str, Any] = {"data": {"bitext": [*specs, *earlier], "held out": held_out, "pairs by step": reports}}
+    output = distil(
+        recipe, pairs, options.output, device=options.device, checkpoint_steps=options.checkpoint_steps,
+        validate=validation(recipe.early_stopping, recipe.teacher, recipe.student, options.device),
+        tensorboard=options.tensorboard, about=about,
     )  # fmt: skip
+    if is_first():
+        print(output)
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
@@ -114,13 +180,32 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     from clir.support.errors import UsageError
 
     overrides = {name: getattr(options, name) for name in RECIPE_OPTIONS}
+    stopping = {"by": options.stop_by, "every": options.every, "patience": options.patience}
+    if any(value is not None for value in stopping.values()):
+        overrides["early_stopping"] = {key: value for key, value in stopping.items() if value is not None}
     if not options.recipe and not overrides["teacher"]:
         raise UsageError("--teacher is needed (or a --recipe that names one)")
     recipe = read_recipe(options.recipe, overrides)
-    return with_loss_options(recipe, {name: getattr(options, name) for name in LOSS_OPTIONS})
+    return with_loss_options(recipe, {name: getattr(options, name) for name in LOSS_OPTIONS}, options.weights)
 
 
-def _tell(reports: dict[str, dict[str, int]]) -> None:
+def _continued(options: argparse.Namespace) -> list[str]:
+    """Fill in the start and the teacher of a student that is continued; its earlier bitext."""
+    if options.continue_from is None:
+        return []
+    from clir.experiments.continuing import earlier_training
+    from clir.support.errors import UsageError
+
+    if options.student:
+        raise UsageError("--continue-from is the student to start from: leave out --student")
+    if options.replay < 0:
+        raise UsageError("--replay must not be negative")
+    earlier = earlier_training(options.continue_from)
+    options.student, options.teacher = options.continue_from, options.teacher or earlier.teacher
+    return earlier.bitext
+
+
+def _tell(reports: Mapping[str, Mapping[str, int]]) -> None:
     """How many pairs each step kept, and what it dropped for which reason, on stderr."""
     from clir.support.progress import say
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from clir.distillation.cost import Shape, forward_flops
 from clir.encoding.tower import Tower, pool
 from clir.support.errors import ClirError
 from clir.support.progress import track
@@ -25,29 +26,32 @@ BATCH = 64
 
 def warm_start(
     student: Tower, teacher: Tower, texts: Sequence[str], student_prompt: str, teacher_prompt: str, max_tokens: int
-) -> nn.Linear:
+) -> tuple[nn.Linear, float]:
     """The head W x + b that best gives the teacher's states of `texts` (English) from the student's.
 
     Ridge regression on two kinds of samples, each with half of the weight: token states whose
     characters overlap (a student token is taught the mean of the teacher tokens it overlaps), and
     unnormalised sentence vectors. A head that the student has already is passed over: the new one takes
-    its place. Raises ClirError if no tokens overlap.
+    its place. Also gives the floating-point operations that it took. Raises ClirError if no tokens overlap.
     """
     tokens, sentences = _Normal(student.hidden, teacher.dimension), _Normal(student.hidden, teacher.dimension)
-    starts = range(0, len(texts), BATCH)
+    starts, flops = range(0, len(texts), BATCH), 0.0
     for start in track(starts, "warm start", len(starts), "batches"):
         batch = list(texts[start : start + BATCH])
-        ours, our_spans, our_vectors = _states(student, None, batch, student_prompt, max_tokens)
-        theirs, their_spans, their_vectors = _states(teacher, teacher.head, batch, teacher_prompt, max_tokens)
+        ours, our_spans, our_vectors, our_flops = _states(student, None, batch, student_prompt, max_tokens)
+        theirs, their_spans, their_vectors, their_flops = _states(
+            teacher, teacher.head, batch, teacher_prompt, max_tokens
+        )
         for row in range(len(batch)):
             overlap = _overlap(our_spans[row], their_spans[row])
             met = overlap.sum(1) > 0
             targets = overlap[met] / overlap[met].sum(1, keepdims=True) @ theirs[row]
             tokens.add(ours[row][met], targets)
         sentences.add(our_vectors, their_vectors)
+        flops += our_flops + their_flops
     if tokens.count == 0:
         raise ClirError("warm start: no student token covers the same characters as a teacher token")
-    return _solve(tokens, sentences)
+    return _solve(tokens, sentences), flops + tokens.flops + sentences.flops + _solving_flops(tokens)
 
 
 class _Normal:
@@ -65,6 +69,17 @@ class _Normal:
         self.gram += extended.T @ extended
         self.cross += extended.T @ targets
         self.count += len(inputs)
+
+    @property
+    def flops(self) -> float:
+        """Operations of the sums so far."""
+        inputs, outputs = self.cross.shape
+        return 2.0 * self.count * inputs * (inputs + outputs)
+
+
+def _solving_flops(problem: _Normal) -> float:
+    inputs, outputs = problem.cross.shape
+    return 2 / 3 * inputs**3 + 2.0 * inputs**2 * outputs
 
 
 def _solve(tokens: _Normal, sentences: _Normal) -> nn.Linear:
@@ -85,15 +100,17 @@ def _solve(tokens: _Normal, sentences: _Normal) -> nn.Linear:
 @torch.inference_mode()
 def _states(
     tower: Tower, head: nn.Module | None, texts: Sequence[str], prompt: str, max_tokens: int
-) -> tuple[list[Matrix], list[NDArray[np.int64]], Matrix]:
-    """Content token states behind `head`, their character spans in the bare texts, unnormalised pooled vectors."""
+) -> tuple[list[Matrix], list[NDArray[np.int64]], Matrix, float]:
+    """Content token states behind `head`, their character spans in the bare texts, unnormalised pooled vectors,
+    and the operations of the forward pass."""
     batch = tower.tokenize(texts, prompt, max_tokens).to(next(tower.parameters()).device)
     output: Any = tower.transformer(input_ids=batch.ids, attention_mask=batch.attention)
     states = output.last_hidden_state if head is None else head(output.last_hidden_state)
     vectors = pool(states, batch.pooled, tower.spec.pooling).double().cpu().numpy()
     spans = tower.spans(texts, prompt, max_tokens)
     rows = [states[row][batch.content[row]].double().cpu().numpy() for row in range(len(texts))]
-    return rows, spans, vectors
+    shape = Shape.of(tower.transformer.config, 0 if head is None else tower.dimension)
+    return rows, spans, vectors, forward_flops(shape, *batch.ids.shape)
 
 
 def _overlap(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> Matrix:

@@ -5,67 +5,151 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from clir.corpora.bitext import Pair
-from clir.distillation.cost import Shape, training_flops, transport_flops
-from clir.distillation.losses import OptimalTransport
-from clir.distillation.order import deranged, training_order
+from clir.distillation.cost import Shape, training_flops
+from clir.distillation.order import deranged, training_order, with_replay
 from clir.distillation.recipe import Recipe
+from clir.distillation.relevance import RelevantPassages
+from clir.distillation.targets import Targets
 from clir.distillation.teacher import TeacherStates
-from clir.encoding.tower import TokenRow, Tower
+from clir.encoding.tower import States, TokenRow, Tower
 from clir.support.errors import UsageError
+
+Positions = NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
 class Lesson:
-    """rows: the foreign sides' tokens; targets: (pairs,) which teacher state each pair is taught;
-    order: (steps, batch_size) positions of pairs."""
+    """rows: the foreign sides' tokens, then (for `english_replay`) those of the English sides; targets: for
+    each row which teacher state it is taught; order: (batches, rows) positions of rows, the first `pairs`
+    columns foreign. The rest is what some losses ask for: tables of inverse document frequency by token id of
+    student and teacher, a queue of so many earlier English sides, passages."""
 
     tower: Tower
     rows: list[TokenRow]
-    targets: NDArray[np.int64]
-    order: NDArray[np.int64]
+    targets: Positions
+    order: Positions
     states: TeacherStates
+    pairs: int
+    idf: tuple[torch.Tensor, torch.Tensor] | None = None
+    queue: int = 0
+    passages: RelevantPassages | None = None
 
-    def batch(self, positions: Sequence[int]) -> dict[str, Any]:
-        """The padded student tokens and teacher states of the pairs at `positions`."""
+    def batch(self, number: int) -> dict[str, Any]:
+        """Batch `number` of the order: the padded student tokens and what they are taught."""
+        positions = self.order[number]
         tokens = self.tower.pad([self.rows[at] for at in positions])
-        return {"tokens": tokens, "teacher": self.states.batch([int(self.targets[at]) for at in positions])}
+        taught = self.states.batch([int(self.targets[at]) for at in positions])
+        return {"tokens": tokens, "teacher": Targets(**vars(taught), **self._besides(number, tokens.ids, taught))}
 
-    def cost(self, recipe: Recipe) -> dict[str, float]:
-        """Floating-point operations of the training, and the tokens behind them."""
+    def cost(self, recipe: Recipe, batches: int | None = None) -> dict[str, float]:
+        """Floating-point operations of the first `batches` (default: all), and the tokens behind them."""
+        order = self.order[:batches]
+        lengths = np.array([len(row.ids) for row in self.rows])
+        parts = self._flops(recipe)[:, : len(order)].sum(axis=1).tolist()
+        return {
+            **dict(zip(("student flops", "loss flops", "transport flops"), parts, strict=True)),
+            "teacher flops": self.states.flops,
+            "padded tokens": float(order.shape[1] * lengths[order].max(axis=1).sum()),
+            "tokens": float(lengths[order].sum()),
+        }
+
+    def within(self, recipe: Recipe) -> Lesson:
+        """The lesson cut at the last whole step that `recipe.flops` allows, one step at the least."""
+        if recipe.flops is None:
+            return self
+        spent = self.states.flops + self._flops(recipe).sum(axis=0).cumsum()
+        allowed = int((spent[recipe.accumulation - 1 :: recipe.accumulation] <= recipe.flops).sum())
+        return dataclasses.replace(self, order=self.order[: max(1, allowed) * recipe.accumulation])
+
+    def _flops(self, recipe: Recipe) -> NDArray[np.float64]:
+        """(3, batches) operations of student, loss and transport in each batch."""
         ours = np.array([len(row.ids) for row in self.rows])
         theirs = self.states.lengths()[self.targets]
-        shapes = [(len(chosen), int(ours[chosen].max()), max(1, int(theirs[chosen].max()))) for chosen in self.order]
-        shape = Shape.of(self.tower.transformer.config)
-        parts = {
-            "student flops": training_flops(shape, [(texts, m) for texts, m, _ in shapes], recipe.freeze_layers),
-            "teacher flops": self.states.flops,
-            "padded tokens": float(sum(texts * m for texts, m, _ in shapes)),
-            "tokens": float(ours[self.order].sum()),
-        }
-        if isinstance(recipe.loss, OptimalTransport):
-            parts["transport flops"] = transport_flops(shapes, recipe.loss.iterations)
-        return parts
+        shape = Shape.of(self.tower.transformer.config, self.tower.dimension if self.tower.head is not None else 0)
+        found = np.empty((3, len(self.order)))
+        for at, chosen in enumerate(self.order):
+            texts, m, n = len(chosen), int(ours[chosen].max()), max(1, int(theirs[chosen].max()))
+            # A loss's products have one backward pass, to the student's side: the teacher's is a constant.
+            found[:, at] = (
+                training_flops(shape, [(texts, m)], recipe.freeze_layers),
+                2 * recipe.loss.products(texts, m, n, self.states.dimension),
+                recipe.loss.transport_operations(texts, m, n),
+            )
+        return found
+
+    def _besides(self, number: int, ids: torch.Tensor, taught: States) -> dict[str, torch.Tensor]:
+        """What the loss needs besides the teacher's states."""
+        found = {}
+        if self.idf is not None:
+            found["student_idf"], found["teacher_idf"] = self.idf[0][ids], self.idf[1][taught.ids]
+        if self.queue:
+            found["queue"] = self.states.sentences(self.targets[self._before(number)])
+        if self.passages is not None:
+            found["passages"], found["relevance"] = self.passages.batch(self.targets[self.order[number]])
+        return found
+
+    def _before(self, number: int) -> Positions:
+        """The last `queue` positions of the batches before `number`: a function of the order, so that a resumed
+        run sees the same."""
+        first = max(0, number - -(-self.queue // self.pairs))
+        return self.order[first:number, : self.pairs].reshape(-1)[-self.queue :]
 
 
 def prepare_lesson(
-    recipe: Recipe, pairs: Sequence[Pair], english: Sequence[str], tower: Tower, states: TeacherStates, prompt: str
+    recipe: Recipe,
+    pairs: Sequence[Pair],
+    english: Sequence[str],
+    tower: Tower,
+    states: TeacherStates,
+    prompt: str,
+    passages: RelevantPassages | None = None,
 ) -> Lesson:
-    """The lesson of `recipe` on `pairs`; `states` are those of the distinct `english` sides."""
+    """The lesson of `recipe` on `pairs`; `states` are those of the distinct `english` sides, and `passages`
+    what a loss on relevance compares over."""
     position = {text: at for at, text in enumerate(english)}
     targets = np.array([position[pair.english] for pair in pairs], dtype=np.int64)
     if recipe.shuffle_targets:
         targets = targets[deranged(len(pairs), recipe.seed)]
     rows = tower.rows([pair.foreign for pair in pairs], prompt, recipe.max_tokens)
-    steps = recipe.steps or max(1, round(recipe.epochs * len(pairs) / recipe.batch_size))
-    order = training_order([len(row.ids) for row in rows], steps, recipe.batch_size, recipe.seed)
-    return Lesson(tower, rows, targets, order, states)
+    lengths = [len(row.ids) for row in rows]
+    batches = recipe.batches(len(pairs)) if recipe.flops is None else _enough_batches(recipe, tower, lengths)
+    order = training_order(lengths, batches, recipe.batch_size, recipe.seed)
+    idf = None
+    if recipe.loss.asks() & {"student_idf", "teacher_idf"}:
+        foreign = inverse_frequencies((np.asarray(row.ids)[row.content] for row in rows), tower.vocabulary)
+        idf = foreign, inverse_frequencies(states.token_ids(), states.vocabulary)
+    if recipe.english_replay:
+        rows = rows + tower.rows([pair.english for pair in pairs], prompt, recipe.max_tokens)
+        targets = np.concatenate([targets, [position[pair.english] for pair in pairs]])
+        order = with_replay(order, len(pairs), recipe.english_replay, recipe.seed)
+    lesson = Lesson(tower, rows, targets, order, states, recipe.batch_size, idf, recipe.loss.queued(), passages)
+    return lesson.within(recipe)
+
+
+def _enough_batches(recipe: Recipe, tower: Tower, lengths: Sequence[int]) -> int:
+    """More batches than `recipe.flops` can pay for: a power of two, so that losses of like cost share their order."""
+    shape = Shape.of(tower.transformer.config)
+    cheapest = training_flops(shape, [(recipe.batch_size, max(1, round(np.mean(lengths))))], recipe.freeze_layers)
+    steps = max(1, math.ceil((recipe.flops or 0) / (cheapest * recipe.accumulation)))
+    return int(2 ** math.ceil(math.log2(steps))) * recipe.accumulation
+
+
+def inverse_frequencies(texts: Iterable[NDArray[np.integer[Any]]], vocabulary: int) -> torch.Tensor:
+    """(vocabulary,) float32 log(1 + N / df) of token ids over N texts; an id in none of them counts as in one."""
+    frequency, count = np.zeros(vocabulary, dtype=np.int64), 0
+    for ids in texts:
+        frequency[np.unique(ids)] += 1
+        count += 1
+    return torch.from_numpy(np.log1p(count / frequency.clip(min=1)).astype(np.float32))
 
 
 def chosen_pairs(pairs: Sequence[Pair], recipe: Recipe) -> list[Pair]:

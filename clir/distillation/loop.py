@@ -2,52 +2,117 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from torch import Tensor, nn
+from transformers import (
+    EarlyStoppingCallback,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainingArguments,
+)
 
 from clir.distillation.lesson import Lesson
-from clir.encoding.tower import States, Tokens
+from clir.distillation.losses import LossOptions
+from clir.distillation.processes import processes
+from clir.distillation.recipe import Recipe
+from clir.distillation.targets import Targets
+from clir.distillation.validation import Validate
+from clir.encoding.encoder import computes_bf16
+from clir.encoding.tower import States, Tokens, Tower
+from clir.support.errors import ClirError, UsageError
 from clir.support.progress import Progress, say
 
+LOGGED_LOSSES = 50
 
-class _Positions(torch.utils.data.Dataset[int]):
-    """The lesson's order, flat: item k is the k-th pair that the student sees."""
+
+class Distiller(nn.Module):
+    """The student with its loss, as the trainer wants it; its state is what is trained, nothing frozen."""
+
+    # transformers' Trainer asks for it on resuming, when a checkpoint lacks keys (here, what is frozen).
+    _keys_to_ignore_on_save: list[str] | None = None
+
+    def __init__(self, student: Tower, loss: LossOptions, dropout: bool) -> None:
+        super().__init__()
+        self.student, self.loss, self.dropout = student, loss, dropout
+
+    def forward(self, tokens: Tokens, teacher: Targets) -> dict[str, Tensor]:
+        return {"loss": self.loss(self.student(tokens), teacher)}
+
+    def train(self, mode: bool = True) -> Distiller:
+        # The targets are fixed vectors: dropout would only add noise, unless it is asked for.
+        super().train(mode and self.dropout)
+        self.training = mode
+        return self
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        trained = {name for name, parameter in self.named_parameters() if parameter.requires_grad}
+        state: dict[str, Any] = super().state_dict(*args, **kwargs)
+        return {name: values for name, values in state.items() if name in trained}
+
+
+class _Batches(torch.utils.data.Dataset[dict[str, Any]]):
+    """The lesson, batch by batch: to the trainer a batch is one item, so that processes share out whole batches."""
 
     def __init__(self, lesson: Lesson) -> None:
-        self._order = lesson.order.reshape(-1)
+        self._lesson = lesson
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self._lesson.order)
 
-    def __getitem__(self, at: int) -> int:
-        return int(self._order[at])
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        return self._lesson.batch(number)
+
+
+def _only(batches: list[dict[str, Any]]) -> dict[str, Any]:
+    (batch,) = batches
+    return batch
 
 
 class DistillationTrainer(Trainer):  # type: ignore[misc]
     """Reads the lesson front to back; one pass over its order is the whole training."""
 
     def __init__(
-        self, model: torch.nn.Module, arguments: TrainingArguments, lesson: Lesson, callback: TrainerCallback
+        self,
+        model: Distiller,
+        arguments: TrainingArguments,
+        lesson: Lesson,
+        callbacks: list[TrainerCallback],
+        validate: Validate | None,
     ) -> None:
+        batches = _Batches(lesson)
         super().__init__(
-            model=model,
-            args=arguments,
-            train_dataset=_Positions(lesson),
-            data_collator=lesson.batch,
-            callbacks=[callback],
-        )
+            model=model, args=arguments, train_dataset=batches, eval_dataset=batches, data_collator=_only,
+            callbacks=callbacks,
+        )  # fmt: skip
+        self._student, self._validate = model.student, validate
         # Its lines would go to stdout, among the results.
         self.remove_callback(PrinterCallback)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Score the student by the validation of the run."""
+        if self._validate is None:
+            raise ValueError("this training has no validation")
+        self._student.eval()
+        metrics = {"eval_score": self._validate(self._student)}
+        self.log(metrics)
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
         return torch.utils.data.SequentialSampler(train_dataset or self.train_dataset)
 
     def _prepare_input(self, data: Any) -> Any:
         if isinstance(data, Tokens | States):
-            return type(data)(**{name: value.to(self.args.device) for name, value in vars(data).items()})
+            moved = {name: part.to(self.args.device) for name, part in vars(data).items() if part is not None}
+            return dataclasses.replace(data, **moved)
         return super()._prepare_input(data)
 
 
@@ -71,9 +136,86 @@ class StepProgress(TrainerCallback):  # type: ignore[misc]
         """Show the loss."""
         if logs and "loss" in logs:
             self._progress.note(f"training (loss {logs['loss']:.4f})")
+        if logs and "eval_score" in logs:
+            say(f"step {state.global_step:,}: {logs['eval_score']:.4f} on what is held out")
 
 
 def newest_checkpoint(work: Path) -> Path | None:
     """The newest checkpoint that was written to its end (`trainer_state.json` comes last), if any."""
     whole = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+class Outcome(NamedTuple):
+    """What a training did: its steps, (step, loss) as logged, (step, score) of validation, the step it kept."""
+
+    steps: int
+    losses: list[list[float]]
+    scores: list[list[float]]
+    kept: int
+
+
+def run(
+    recipe: Recipe,
+    lesson: Lesson,
+    work: Path,
+    *,
+    device: str,
+    checkpoint_steps: int,
+    validate: Validate | None = None,
+    tensorboard: str | Path | None = None,
+) -> Outcome:
+    """Train the lesson's tower in place, from the newest whole checkpoint in `work` if there is one.
+
+    Raises ClirError if the weights are not finite in the end.
+    """
+    distiller = Distiller(lesson.tower, recipe.loss, recipe.dropout)
+    checkpoint = newest_checkpoint(work)
+    steps = len(lesson.order) // recipe.accumulation
+    with Progress("training", steps, "steps") as progress:
+        callbacks: list[TrainerCallback] = [StepProgress(progress)]
+        if recipe.early_stopping:
+            callbacks.append(EarlyStoppingCallback(recipe.early_stopping.patience))
+        arguments = _arguments(recipe, steps, work, device, checkpoint_steps, tensorboard)
+        trainer = DistillationTrainer(distiller, arguments, lesson, callbacks, validate)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if not all(bool(torch.isfinite(parameter).all()) for parameter in distiller.parameters()):
+        raise ClirError("training diverged (weights are not finite): lower the learning rate")
+    history = trainer.state.log_history
+    done = int(trainer.state.global_step)
+    return Outcome(
+        done,
+        [[entry["step"], round(entry["loss"], 5)] for entry in history if "loss" in entry],
+        [[entry["step"], round(entry["eval_score"], 5)] for entry in history if "eval_score" in entry],
+        int(trainer.state.best_global_step or done) if validate else done,
+    )
+
+
+def _arguments(
+    recipe: Recipe, steps: int, work: Path, device: str, checkpoint_steps: int, tensorboard: str | Path | None
+) -> TrainingArguments:
+    share = processes()
+    if recipe.accumulation % share:
+        raise UsageError(f"{share} processes cannot share {recipe.accumulation} batches a step: set accumulation")
+    if tensorboard is not None:
+        if importlib.util.find_spec("tensorboard") is None:
+            raise UsageError("tensorboard is not installed: pip install tensorboard")
+        os.environ["TENSORBOARD_LOGGING_DIR"] = str(tensorboard)
+    stopping = recipe.early_stopping
+    validation: dict[str, Any] = {} if stopping is None else {
+        "eval_strategy": "steps", "eval_steps": stopping.every, "load_best_model_at_end": True,
+        "metric_for_best_model": "score", "greater_is_better": True, "restore_callback_states_from_checkpoint": True,
+    }  # fmt: skip
+    return TrainingArguments(
+        output_dir=str(work), max_steps=steps, per_device_train_batch_size=1,
+        gradient_accumulation_steps=recipe.accumulation // share,
+        learning_rate=recipe.learning_rate, warmup_steps=round(recipe.warmup * steps),
+        lr_scheduler_type=recipe.schedule, weight_decay=recipe.weight_decay, seed=recipe.seed,
+        bf16=recipe.precision == "bf16" or (recipe.precision == "auto" and computes_bf16(device)),
+        fp16=recipe.precision == "fp16", use_cpu=device == "cpu", disable_tqdm=True,
+        # The best step is kept from its checkpoint, so that there must be one at each validation.
+        save_steps=stopping.every if stopping else checkpoint_steps, save_total_limit=2,
+        report_to=[] if tensorboard is None else ["tensorboard"],
+        logging_steps=max(1, steps // LOGGED_LOSSES), logging_nan_inf_filter=False, remove_unused_columns=False,
+        dataloader_pin_memory=False, label_names=[], **validation,
+    )  # fmt: skip

@@ -6,6 +6,7 @@ that a resumed run goes on exactly where it was.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,27 +17,29 @@ from numpy.typing import NDArray
 POOL = 8
 
 
-def training_order(lengths: Sequence[int], steps: int, batch_size: int, seed: int) -> NDArray[np.int64]:
-    """(steps, batch_size) positions of pairs: pass after pass over all, shuffled anew, of like length in a batch.
+def training_order(lengths: Sequence[int], batches: int, batch_size: int, seed: int) -> NDArray[np.int64]:
+    """(batches, batch_size) positions of pairs: pass after pass over all, shuffled anew, of like length in a batch.
 
     `lengths` are the pairs' token counts. No pair comes a second time before every other came once,
-    and none twice in a batch (the last batch of a pass is filled from the next).
+    and none twice in a batch (the last batch of a pass is filled from the next). An order of more batches
+    begins with this one, but for the last pool of a few batches.
     """
     count = len(lengths)
     if count < batch_size:
         raise ValueError(f"{count} pairs do not fill a batch of {batch_size}")
-    generator = np.random.default_rng(seed)
+    # A generator each, so that more batches begin with the same ones.
+    passes, pools = (np.random.default_rng([seed, number]) for number in range(2))
     sizes = np.asarray(lengths)
-    stream = _stream(count, steps * batch_size, batch_size, generator)
-    batches = []
+    stream = _stream(count, batches * batch_size, batch_size, passes)
+    order = []
     start = 0
     while start < len(stream):
         end = _pool_end(start, count, batch_size)
         pool = stream[start:end]
         pool = pool[np.argsort(-sizes[pool], kind="stable")].reshape(-1, batch_size)
-        batches.append(pool[generator.permutation(len(pool))])
+        order.append(pool[pools.permutation(len(pool))])
         start = end
-    return np.concatenate(batches).astype(np.int64)
+    return np.concatenate(order).astype(np.int64)
 
 
 def _stream(count: int, length: int, batch_size: int, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -56,6 +59,16 @@ def _pool_end(start: int, count: int, batch_size: int) -> int:
     boundary = (start // count + 1) * count
     last_whole = boundary // batch_size * batch_size
     return min(start + POOL * batch_size, last_whole) if last_whole > start else start + batch_size
+
+
+def with_replay(order: NDArray[np.int64], count: int, share: float, seed: int) -> NDArray[np.int64]:
+    """`order` with more columns: of every batch a random `share` (rounded up) again, at position + `count`.
+
+    There the student reads the English side of the pair.
+    """
+    width = order.shape[1]
+    chosen = np.random.default_rng([seed, width]).random(order.shape).argsort(axis=1)[:, : math.ceil(share * width)]
+    return np.concatenate([order, np.take_along_axis(order, chosen, axis=1) + count], axis=1)
 
 
 def deranged(count: int, seed: int) -> NDArray[np.int64]:

@@ -7,7 +7,8 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,22 @@ class TeacherStates:
     def lengths(self) -> NDArray[np.int64]:
         """Content tokens of each text."""
         return np.concatenate([np.diff(shard.offsets) for shard in self._shards])
+
+    @property
+    def vocabulary(self) -> int:
+        """One more than the largest token id."""
+        return 1 + max((int(shard.ids.max()) for shard in self._shards if len(shard.ids)), default=0)
+
+    def token_ids(self) -> Iterator[NDArray[np.int32]]:
+        """The content tokens of each text."""
+        for shard in self._shards:
+            for begin, end in pairwise(shard.offsets):
+                yield shard.ids[begin:end]
+
+    def sentences(self, positions: Sequence[int] | NDArray[np.int64]) -> torch.Tensor:
+        """(n, d) sentence vectors of the texts at `positions`."""
+        rows = [self._row(int(position))[2] for position in positions]
+        return torch.from_numpy(np.stack(rows) if rows else np.empty((0, self.dimension), dtype=np.float32))
 
     def batch(self, positions: Sequence[int]) -> States:
         """The states of the texts at `positions`, padded to the longest of them (at least one token)."""

@@ -70,6 +70,7 @@ class Tower(nn.Module):
         config: Any = transformer.config
         self.hidden = int(config.hidden_size)
         self.dimension = head.out_features if head is not None else self.hidden
+        self.vocabulary = int(config.vocab_size)
         self.pad_id = int(config.pad_token_id or 0)
 
     def attach_head(self, head: nn.Linear, normalize: bool) -> None:

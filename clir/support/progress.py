@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -54,7 +55,7 @@ class Progress:
         now = time.monotonic()
         live = sys.stderr.isatty()
         self._shown = now + (0.1 if live else LOG_SECONDS)
-        if self._shown_at == self.done and not live:
+        if (self._shown_at == self.done and not live) or not _speaks():
             return
         self._shown_at = self.done
         line = self._line(now - self._started)
@@ -90,8 +91,13 @@ def track(items: Iterable[Item], what: str, total: int | None = None, unit: str 
 
 
 def say(message: str) -> None:
-    """One line to the person, on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    """One line to the person, on stderr; of several processes that work together only the first speaks."""
+    if _speaks():
+        print(message, file=sys.stderr, flush=True)
+
+
+def _speaks() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _clock(seconds: float) -> str:

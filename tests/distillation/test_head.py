@@ -43,7 +43,7 @@ def test_overlap_counts_shared_characters() -> None:
 def test_the_head_recovers_a_teacher_in_another_space(minilm: Path, turned: Path, pairs: list[Pair]) -> None:
     student, teacher = load_tower(read_folder(minilm, "query")), load_tower(read_folder(turned, "query"))
     before = cosines(vectors(student, HELD_OUT), vectors(teacher, HELD_OUT))
-    head = warm_start(student, teacher, english(pairs), "", "", max_tokens=32)
+    head, _ = warm_start(student, teacher, english(pairs), "", "", max_tokens=32)
     student.attach_head(head, normalize=True)
     after = cosines(vectors(student, HELD_OUT), vectors(teacher, HELD_OUT))
     assert before.max() < 0.3
@@ -55,9 +55,9 @@ def test_the_head_recovers_a_teacher_in_another_space(minilm: Path, turned: Path
 def test_a_head_that_the_student_has_already_is_passed_over(minilm: Path, turned: Path, pairs: list[Pair]) -> None:
     texts = english(pairs)[:20]
     student, teacher = load_tower(read_folder(minilm, "query")), load_tower(read_folder(turned, "query"))
-    bare = warm_start(student, teacher, texts, "", "", max_tokens=32)
+    bare, _ = warm_start(student, teacher, texts, "", "", max_tokens=32)
     student.attach_head(nn.Linear(384, 8), normalize=True)
-    again = warm_start(student, teacher, texts, "", "", max_tokens=32)
+    again, _ = warm_start(student, teacher, texts, "", "", max_tokens=32)
     torch.testing.assert_close(again.weight, bare.weight)
 
 
@@ -91,7 +91,7 @@ def test_another_tokenizer_meets_the_teacher_by_characters(minilm: Path, pairs: 
     student, teacher = load_tower(read_folder(minilm, "query")), load_tower(read_folder(minilm, "query"))
     student.tokenizer = Characters(student.tokenizer)
     texts = english(pairs)
-    student.attach_head(warm_start(student, teacher, texts, "ask: ", "", max_tokens=64), normalize=True)
+    student.attach_head(warm_start(student, teacher, texts, "ask: ", "", max_tokens=64)[0], normalize=True)
     with torch.inference_mode():
         ours = student(student.tokenize(texts, "ask: ")).sentence.numpy()
     theirs = vectors(teacher, texts)
@@ -109,7 +109,7 @@ def test_texts_without_a_common_token_are_refused(minilm: Path) -> None:
 def test_the_prompts_of_both_sides_are_read_but_not_aligned(minilm: Path, pairs: list[Pair]) -> None:
     student = load_tower(read_folder(minilm, "query"))
     texts = english(pairs)[:30]
-    with_prompts = warm_start(student, student, texts, "query: ", "query: ", max_tokens=32)
+    with_prompts, _ = warm_start(student, student, texts, "query: ", "query: ", max_tokens=32)
     student.attach_head(with_prompts, normalize=True)
     direct = load_encoder(str(minilm)).encode_queries(["query: " + text for text in texts])
     with torch.inference_mode():

@@ -1,5 +1,6 @@
 """The order of pairs: a function of sizes and seed, every pair once a pass, shuffles without a fixed point."""
 
+import math
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clir.distillation.order import POOL, deranged, training_order
+from clir.distillation.order import POOL, deranged, training_order, with_replay
 
 
 @st.composite
@@ -60,7 +61,10 @@ def test_texts_of_like_length_share_a_batch() -> None:
 
 
 def test_the_hash_seed_of_python_has_no_part_in_it() -> None:
-    code = "from clir.distillation.order import *; print(training_order(range(30), 5, 4, 3).tolist(), deranged(9, 3))"
+    code = (
+        "from clir.distillation.order import *; order = training_order(range(30), 5, 4, 3);"
+        "print(with_replay(order, 30, 0.5, 3).tolist(), deranged(9, 3))"
+    )
     printed = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
@@ -80,3 +84,30 @@ def test_a_derangement_leaves_nothing_in_its_place(count: int, seed: int) -> Non
     order = deranged(count, seed)
     assert sorted(order.tolist()) == list(range(count))
     assert not (order == np.arange(count)).any()
+
+
+@settings(max_examples=60)
+@given(sizes(), st.floats(0.01, 1))
+def test_replay_adds_a_share_of_every_batch_again(case: tuple[list[int], int, int, int], share: float) -> None:
+    lengths, steps, batch, seed = case
+    order = training_order(lengths, steps, batch, seed)
+    found = with_replay(order, len(lengths), share, seed)
+    more = math.ceil(share * batch)
+    assert found.shape == (steps, batch + more)
+    np.testing.assert_array_equal(found[:, :batch], order)
+    for row in found:
+        # English sides of this batch's own pairs, none twice.
+        again = row[batch:] - len(lengths)
+        assert len(set(again)) == more and set(again) <= set(row[:batch])
+
+
+def test_replay_is_drawn_anew_for_every_batch_and_by_the_seed() -> None:
+    order = np.tile(np.arange(16), (200, 1))
+    first = with_replay(order, 16, 0.25, seed=1)
+    np.testing.assert_array_equal(first, with_replay(order, 16, 0.25, seed=1))
+    assert (first != with_replay(order, 16, 0.25, seed=2)).any()
+    counts = np.bincount(first[:, 16:].reshape(-1) - 16, minlength=16)
+    # 50 each on average: no column of a batch is preferred.
+    assert counts.sum() == 800 and counts.min() > 25 and counts.max() < 80
+    # A run of fewer batches begins as the longer one.
+    np.testing.assert_array_equal(with_replay(order[:50], 16, 0.25, seed=1), first[:50])

@@ -201,6 +201,20 @@ def test_bad_bitext(refusal, desk, minilm, file, content, message):
     assert message in refusal(desk, *train(minilm, "student", "--bitext", specification), status=1)
 
 
+def test_what_was_dropped_is_written_where_it_is_asked_for(door, desk, minilm):
+    (desk / "text.tsv").write_text("note\tsource\ttarget\n1\tSame.\tSame.\n2\tWater.\t\n3\tMilk.\tMILK\n")
+    options = ("--bitext", "text.tsv:source,target", "--dropped", "dropped.tsv", "--no-language-guess")
+    done = door(*train(minilm, "student", *options), cwd=desk)
+    assert done.returncode == 2
+    assert done.stderr.endswith("no sentence pair is left after reading and cleaning the bitext\n")
+    assert (desk / "dropped.tsv").read_text() == (
+        "reason\tlanguage\tenglish\tforeign\n"
+        "a side is empty\tsw\tWater.\t\n"
+        "sides are the same\tsw\tSame.\tSame.\n"
+        "sides are the same\tsw\tMilk.\tMILK\n"
+    )
+
+
 def test_nothing_left_to_train_on(refusal, desk, minilm):
     from clir.corpora.demo_collection import demo_file
 

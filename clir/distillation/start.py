@@ -1,0 +1,75 @@
+"""The student before its first step: a copy of its model, with a head where it needs one, and what is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from clir.distillation.head import warm_start
+from clir.distillation.recipe import Recipe
+from clir.encoding.encoder import TowerEncoder, load_encoder
+from clir.encoding.folder import SIDES
+from clir.encoding.tower import Tower, load_tower
+from clir.support.errors import UsageError
+
+
+def tower_encoder(name: str, device: str = "cpu") -> TowerEncoder:
+    """The model `name`, which must be one whose towers can be trained or read token by token."""
+    encoder = load_encoder(name, device=device)
+    if not isinstance(encoder, TowerEncoder):
+        raise UsageError(f"{name} cannot be a teacher or student: its modules are not transformer, pooling, dense")
+    return encoder
+
+
+def freeze(tower: Tower, embeddings: bool, layers: int) -> None:
+    """Take the word embeddings, and the lowest `layers` with all that lies below, out of training."""
+    transformer: Any = tower.transformer
+    if embeddings:
+        transformer.get_input_embeddings().weight.requires_grad_(False)
+    if not layers:
+        return
+    stacks = [part for part in transformer.modules() if isinstance(part, nn.ModuleList)]
+    stack = next((part for part in stacks if len(part) == transformer.config.num_hidden_layers), None)
+    if stack is None or layers > len(stack):
+        raise UsageError(f"freeze_layers: {layers} is more than the student's layers")
+    kept = {id(parameter) for layer in stack[layers:] for parameter in layer.parameters()}
+    for parameter in transformer.parameters():
+        if id(parameter) not in kept:
+            parameter.requires_grad_(False)
+
+
+class Start(NamedTuple):
+    """The student before its first step, and the operations that its warm start took."""
+
+    tower: Tower
+    warm_start_flops: float
+
+
+def starting_student(
+    recipe: Recipe, start: TowerEncoder, teacher: TowerEncoder, english: Sequence[str], dimension: int
+) -> Start:
+    """The student before its first step, with its head where teacher and start are of different spaces.
+
+    `english` are the sentences of the warm start, `dimension` that of the teacher's states. Raises
+    UsageError if the recipe does not fit the models.
+    """
+    tower, flops = load_tower(start.spec("query"), start.device), 0.0
+    if recipe.head == "linear" or (recipe.head == "auto" and not _same_space(start, teacher)):
+        sample = english[: recipe.warm_start_sentences]
+        prompts = start.spec("query").prompt, teacher.spec("query").prompt
+        head, flops = warm_start(tower, teacher.tower("query"), sample, *prompts, recipe.max_tokens)
+        tower.attach_head(head, normalize=teacher.spec("query").normalize)
+    if tower.dimension != dimension:
+        raise UsageError(
+            f"teacher {recipe.teacher} has {dimension} dimensions and student {recipe.student} {tower.dimension}: "
+            "set head to linear"
+        )
+    freeze(tower, recipe.freeze_embeddings, recipe.freeze_layers)
+    return Start(tower, flops)
+
+
+def _same_space(start: TowerEncoder, teacher: TowerEncoder) -> bool:
+    """Whether the student starts in the teacher's space: as its copy, or as an earlier student of it."""
+    return any(start.fingerprint(side) == teacher.fingerprint(side) for side in SIDES)

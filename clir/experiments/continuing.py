@@ -1,0 +1,72 @@
+"""Teaching a student more languages without losing the earlier ones: their sentence pairs come along.
+
+After the grouped distillation of arXiv 2405.09820, in which earlier tasks are distilled with the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from clir.corpora.bitext import Pair, parse_specs
+from clir.corpora.languages import language
+from clir.support.errors import ClirError, UsageError
+from clir.support.manifest import read_manifest
+
+
+class Earlier(NamedTuple):
+    """What an earlier student was made of: its teacher, and its bitext as specs that name their language."""
+
+    teacher: str
+    bitext: list[str]
+
+
+def earlier_training(student: str | Path) -> Earlier:
+    """What the manifest of `student` says of its training; UsageError if it is no student that clir trained."""
+    try:
+        made = read_manifest(student)
+        return Earlier(made["recipe"]["teacher"], list(made["data"]["bitext"]))
+    except (ClirError, KeyError, TypeError) as error:
+        raise UsageError(f"{student} is no student that can be continued: its manifest names no training") from error
+
+
+def with_languages(specs: Sequence[str], codes: Sequence[str]) -> list[str]:
+    """`specs` each as `language=spec`, so that a manifest says all that is needed to read them again."""
+    named = []
+    for spec, source in zip(specs, parse_specs(specs, codes), strict=True):
+        bare = spec.partition("=")[2] if _is_prefixed(spec, source.language) else spec
+        named.append(f"{source.language}={bare}")
+    return named
+
+
+def with_earlier(pairs: Sequence[Pair], earlier: Sequence[Pair], share: float) -> list[Pair]:
+    """`pairs`, and of the `earlier` ones `share` times as many, alike from every language (or all there are).
+
+    The draw depends on nothing but the pairs.
+    """
+    groups: dict[str, list[Pair]] = {}
+    for at in np.random.default_rng(0).permutation(len(earlier)):
+        groups.setdefault(earlier[at].language, []).append(earlier[at])
+    drawn: list[Pair] = []
+    wanted = round(share * len(pairs))
+    while groups and len(drawn) < wanted:
+        for code in sorted(groups):
+            if len(drawn) < wanted:
+                drawn.append(groups[code].pop())
+            if not groups[code]:
+                del groups[code]
+    return [*pairs, *drawn]
+
+
+def _is_prefixed(spec: str, code: str) -> bool:
+    """Whether `spec` names its language itself."""
+    prefix, mark, _ = spec.partition("=")
+    if not mark or Path(spec).exists() or "/" in prefix:
+        return False
+    try:
+        return language(prefix) == code
+    except UsageError:
+        return False
