@@ -9,11 +9,12 @@ from clir.support.errors import unknown
 
 DOORS = {
     "train": "distil a multilingual query encoder from a teacher with sentence pairs",
-    "encode": "documents to a dense index",
+    "encode": "documents to a dense index or a token index",
     "index": "documents to a BM25 index",
-    "search": "topics to a run: BM25, dense or hybrid",
+    "search": "topics to a run: BM25, dense, late interaction or hybrid",
     "fuse": "several runs to one",
     "evaluate": "runs and qrels to scores",
+    "compare": "losses, budgets and seeds against each other, in scores and FLOPs",
     "fetch": "public collections, downloaded or copied",
 }
 

@@ -91,9 +91,10 @@ def check_train(options: Namespace) -> None:
 
     values = {name: getattr(options, name) for name in RECIPE_OPTIONS}
     if not options.recipe:
-        values["student"] = values["student"] or values["teacher"]
+        # A student that is continued brings its teacher.
+        values["teacher"] = values["teacher"] or options.continue_from
     recipe = read_recipe(ROOT / options.recipe if options.recipe else None, values)
-    with_loss_options(recipe, {name: getattr(options, name) for name in LOSS_OPTIONS})
+    with_loss_options(recipe, {name: getattr(options, name) for name in LOSS_OPTIONS}, options.weights)
     for code in options.language:
         language(code)
     check_collections(options.held_out)
@@ -139,6 +140,13 @@ def check_fetch(options: Namespace) -> None:
     assert set(options.names) <= set(SOURCES)
 
 
+def check_compare(options: Namespace) -> None:
+    from clir.experiments.comparison.plan import read_plan
+
+    if options.recipe.startswith("encoders/"):
+        read_plan(ROOT / options.recipe).cells()
+
+
 def check_collections(names: list[str]) -> None:
     from clir.corpora.registry import open_collection
 
@@ -148,7 +156,7 @@ def check_collections(names: list[str]) -> None:
 
 CHECKS = {
     "train": check_train, "search": check_search, "fuse": check_fuse, "evaluate": check_evaluate, "index": check_index,
-    "fetch": check_fetch,
+    "fetch": check_fetch, "compare": check_compare,
 }  # fmt: skip
 
 
@@ -167,15 +175,39 @@ def test_recipes_on_the_pages_are_recipes() -> None:
         parse_recipe(yaml.safe_load(block.text), block.where)
 
 
-def test_every_recipe_key_and_loss_option_is_explained_with_its_default() -> None:
-    from clir.distillation.losses import Contrastive, MeanSquaredError, OptimalTransport
+def test_plans_on_the_pages_are_plans() -> None:
+    from clir.experiments.comparison.plan import Plan, parse_plan
+
+    plans = [block for page in PAGES for block in blocks(page) if block.info == "yaml plan"]
+    assert plans
+    for block in plans:
+        parse_plan(yaml.safe_load(block.text), block.where).cells()
+    page = (ROOT / "docs" / "compare.md").read_text("utf-8")
+    for key in Plan.model_fields:
+        assert f"| `{key}` |" in page, f"docs/compare.md does not explain {key}"
+
+
+def test_every_loss_and_solver_is_explained_with_its_options() -> None:
+    from clir.distillation import losses, transport
+
+    page = (ROOT / "docs" / "losses.md").read_text("utf-8")
+    kinds = [getattr(losses, name) for name in losses.__all__] + [
+        getattr(transport, name) for name in transport.__all__
+    ]
+    named = [kind for kind in kinds if "name" in getattr(kind, "model_fields", {})]
+    assert len(named) == len(losses.LOSS_NAMES) + len(transport.SOLVER_NAMES) + 1
+    for kind in named:
+        if kind is not losses.WeightedSum:
+            for key in (kind.model_fields["name"].default, *kind.model_fields):
+                assert key == "name" or f"`{key}`" in page, f"docs/losses.md does not explain {key} of {kind.__name__}"
+
+
+def test_every_recipe_key_is_explained_with_its_default() -> None:
     from clir.distillation.recipe import Recipe
 
     page = (ROOT / "docs" / "training.md").read_text("utf-8")
     rows = {row[0]: row[-1] for row in re.findall(r"^\| `(\w+)` \|(.*)\| (.*?) \|$", page, re.MULTILINE)}
-    losses = {key: field for loss in (OptimalTransport, MeanSquaredError, Contrastive)
-              for key, field in loss.model_fields.items() if key != "name"}  # fmt: skip
-    for key, field in {**Recipe.model_fields, **losses}.items():
+    for key, field in Recipe.model_fields.items():
         assert key in rows, f"docs/training.md does not explain {key}"
         if isinstance(field.default, str | int | float) and not isinstance(field.default, bool):
             said = rows[key].strip("`")

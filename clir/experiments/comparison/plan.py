@@ -1,0 +1,158 @@
+"""What a comparison compares: a YAML file checked like a recipe, and the cells that it spans."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from clir.distillation.losses import Loss
+from clir.distillation.recipe import Recipe, first_mistake, parse_recipe, read_yaml
+from clir.support.errors import UsageError
+
+UNDISTILLED, ORACLE, BM25, BM25_ORACLE = "undistilled", "oracle", "BM25", "BM25, English topics"
+REFERENCES = (UNDISTILLED, ORACLE, BM25, BM25_ORACLE)
+Search = Literal["dense", "late"]
+
+
+class Budget(BaseModel):
+    """How much a student is trained: by optimiser steps, passes over the bitext, or floating-point operations, and
+    on how many sentence pairs a language (None: all)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    steps: int | None = Field(default=None, ge=1)
+    epochs: float | None = Field(default=None, gt=0)
+    flops: float | None = Field(default=None, gt=0)
+    pairs: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> Budget:
+        if sum(value is not None for value in (self.steps, self.epochs, self.flops)) > 1:
+            raise ValueError("a budget is steps, epochs or flops, not several of them")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The budget in words."""
+        amount = (
+            f"{self.steps} steps" if self.steps
+            else f"{self.flops:.3g} FLOPs" if self.flops
+            else f"{self.epochs or 1:g} epochs"
+        )  # fmt: skip
+        return amount + (f", {self.pairs} pairs" if self.pairs else "")
+
+    def recipe_keys(self) -> dict[str, Any]:
+        """The budget as keys of a recipe."""
+        keys = {"steps": self.steps, "epochs": self.epochs, "flops": self.flops, "pairs_per_language": self.pairs}
+        return {name: value for name, value in keys.items() if value is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One student of a comparison."""
+
+    loss: str
+    budget: Budget
+    seed: int
+    recipe: Recipe
+
+    @property
+    def folder(self) -> str:
+        """The cell's name on disk; parts that would not be a file name are replaced."""
+        models = [Path(self.recipe.teacher).name]
+        if self.recipe.student != self.recipe.teacher:
+            models.append(Path(self.recipe.student).name)
+        parts = [*models, self.loss, self.budget.label, f"seed {self.seed}"]
+        return "--".join(re.sub(r"[^\w.+]+", "-", part).strip("-") for part in parts)
+
+
+class Plan(BaseModel):
+    """Every loss is trained under every budget with every seed, for every teacher and start, on the same pairs in the
+    same order, and every student searches every collection.
+
+    losses: names and, for each, a loss as in a recipe. students: what students start as (default: each
+    its teacher). training: other keys of a recipe, for all alike. languages: of the bitext, those that
+    are used. search: by single vectors, by tokens (`late`), or both. baseline: what the others are tested
+    against, a loss or `undistilled`. bm25: two more lines, with the topics and with their English.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    teachers: tuple[str, ...] = Field(min_length=1)
+    students: tuple[str, ...] | None = None
+    losses: dict[str, Loss] = Field(min_length=1)
+    bitext: tuple[str, ...] = Field(min_length=1)
+    languages: tuple[str, ...] | None = None
+    cleaning: bool = True
+    collections: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(default=(1,), min_length=1)
+    budgets: tuple[Budget, ...] = Field(default=(Budget(),), min_length=1)
+    training: dict[str, Any] = Field(default_factory=dict)
+    search: tuple[Search, ...] = Field(default=("dense",), min_length=1)
+    measures: tuple[str, ...] = Field(default=("AP", "nDCG@10", "R@100"), min_length=1)
+    baseline: str = UNDISTILLED
+    hits: int = Field(default=1000, ge=1)
+    bm25: bool = True
+
+    @field_validator("teachers", "students", "bitext", "languages", "collections", "seeds", "budgets", "search",
+                     "measures", mode="before")  # fmt: skip
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return value if value is None or isinstance(value, list | tuple) else [value]
+
+    @field_validator("losses", mode="before")
+    @classmethod
+    def _names_are_losses(cls, value: Any) -> Any:
+        """A list of names stands for losses of these names."""
+        return {str(name): name for name in value} if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Plan:
+        taken = {"teacher", "student", "loss", "seed", "steps", "epochs", "flops", "pairs_per_language"}
+        if wrong := sorted(taken & self.training.keys()):
+            raise ValueError(f"training: {wrong[0]} has its own place in a comparison")
+        if self.baseline not in (*self.losses, *REFERENCES):
+            raise ValueError(f"baseline: {self.baseline} is no loss of this comparison, nor {UNDISTILLED}")
+        if wrong := sorted(set(REFERENCES) & self.losses.keys()):
+            raise ValueError(f"losses: {wrong[0]} is the name of a line that is there anyway")
+        for name, values in (("seeds", self.seeds), ("budgets", self.budgets), ("collections", self.collections)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: one comes twice")
+        return self
+
+    def cells(self) -> list[Cell]:
+        """The students, one seed after the other: the first is a whole comparison, later ones show the spread.
+
+        Raises UsageError for a key of `training` that recipes do not have.
+        """
+        cells = []
+        for seed, budget, teacher in itertools.product(self.seeds, self.budgets, self.teachers):
+            for student, (name, loss) in itertools.product(self.students or (teacher,), self.losses.items()):
+                values = {
+                    **self.training, **budget.recipe_keys(), "teacher": teacher, "student": student, "seed": seed,
+                    "loss": loss.model_dump(mode="json"),
+                }  # fmt: skip
+                cells.append(Cell(name, budget, seed, parse_recipe(values, "training")))
+        return cells
+
+
+def read_plan(path: str | Path) -> Plan:
+    """The comparison in the YAML file `path`; UsageError naming the file and the key that is wrong."""
+    return parse_plan(read_yaml(Path(path)), str(path))
+
+
+def parse_plan(values: Mapping[str, Any], where: str) -> Plan:
+    """`values` as a Plan; UsageError with one line for the first thing that is wrong."""
+    try:
+        return Plan.model_validate(dict(values))
+    except ValidationError as error:
+        place, message, unknown_key = first_mistake(error)
+        if unknown_key:
+            raise UsageError(
+                f"{where}: unknown key {place!r}; a comparison has {', '.join(Plan.model_fields)}"
+            ) from error
+        raise UsageError(f"{where}: {place + ': ' if place else ''}{message}") from error

@@ -1,0 +1,181 @@
+"""Runs what is missing of a comparison: the bitext, the students, their searches; safe to kill at any time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from clir.corpora.bitext import Pair
+from clir.corpora.collection import Collection
+from clir.corpora.qrels import Qrels
+from clir.corpora.registry import open_collection
+from clir.encoding.encoder import Encoder, load_encoder
+from clir.evaluation.measures import evaluate
+from clir.experiments.comparison.bitext import comparison_pairs
+from clir.experiments.comparison.plan import BM25, BM25_ORACLE, ORACLE, UNDISTILLED, Cell, Plan
+from clir.experiments.indexes import ROOT
+from clir.experiments.search import Method, SearchOptions, collection_sides, provenance, search
+from clir.runs.trec import write_run
+from clir.support.errors import UsageError
+from clir.support.files import write_json
+from clir.support.manifest import manifest_beside
+from clir.support.progress import say
+
+ENGLISH = "en"
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """What searches: a student or one of the references, as results name it."""
+
+    name: str
+    system: str
+    folder: str
+    encoder: str | None
+    topics_language: str | None = None
+    cell: Cell | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Workplace:
+    """Where a comparison lies, and what it runs on."""
+
+    folder: Path
+    device: str = "cpu"
+    threads: int | None = None
+    indexes: Path = ROOT
+
+    def student(self, cell: Cell) -> Path:
+        """The folder of a cell's student."""
+        return self.folder / "students" / cell.folder
+
+    def scores(self, line: Line, collection: str, method: str) -> Path:
+        """The scores of one line's search; written last, so that it says that the search is done."""
+        return self.folder / "scores" / line.folder / f"{collection.replace('/', '-')}.{method}.json"
+
+    def run(self, line: Line, collection: str, method: str) -> Path:
+        """The run of one line's search."""
+        return self.folder / "runs" / line.folder / f"{collection.replace('/', '-')}.{method}.run.gz"
+
+
+def run_comparison(plan: Plan, place: Workplace) -> Iterator[Line]:
+    """Train and search all that is missing; yields each line when its scores are there, references first.
+
+    Raises UsageError for a collection without qrels, before anything is trained.
+    """
+    collections = [_judged(name) for name in plan.collections]
+    cells = plan.cells()
+    for line in references(plan):
+        _search_all(plan, place, line, collections)
+        yield line
+    missing = [cell for cell in cells if not is_done(plan, place, line_of(cell, place))]
+    pairs, reports = comparison_pairs(plan, place.folder) if missing else ([], {})
+    for number, cell in enumerate(cells, start=1):
+        line = line_of(cell, place)
+        if cell in missing:
+            say(f"[{number}/{len(cells)}] {cell.loss}, {cell.budget.label}, seed {cell.seed}")
+            _train(plan, place, cell, pairs, reports)
+            _search_all(plan, place, line, collections)
+        yield line
+
+
+def references(plan: Plan) -> list[Line]:
+    """The lines that nothing is trained for: BM25, the undistilled models, and both with the English topics."""
+    lines = []
+    for model in dict.fromkeys(plan.students or plan.teachers):
+        name = Path(model).name
+        several = len(plan.students or plan.teachers) > 1
+        suffix = f" ({name})" if several else ""
+        lines.append(Line(UNDISTILLED, UNDISTILLED + suffix, f"{UNDISTILLED}--{name}", model))
+        lines.append(Line(ORACLE, ORACLE + suffix, f"{ORACLE}--{name}", model, ENGLISH))
+    if plan.bm25:
+        lines += [Line(BM25, BM25, "bm25", None), Line(BM25_ORACLE, BM25_ORACLE, "bm25-english", None, ENGLISH)]
+    return lines
+
+
+def line_of(cell: Cell, place: Workplace) -> Line:
+    """The line of a cell's student."""
+    return Line(cell.loss, cell.loss, cell.folder, str(place.student(cell)), cell=cell)
+
+
+def methods(plan: Plan, line: Line) -> Sequence[Method]:
+    """How a line searches."""
+    return tuple(plan.search) if line.encoder else ("bm25",)
+
+
+def _judged(name: str) -> Collection:
+    collection = open_collection(name)
+    _qrels(collection)
+    return collection
+
+
+def _qrels(collection: Collection) -> Qrels:
+    qrels = collection.qrels()
+    if qrels is None:
+        raise UsageError(f"{collection.id} has no qrels to compare by")
+    return qrels
+
+
+def is_done(plan: Plan, place: Workplace, line: Line) -> bool:
+    """Whether every search of a line is there."""
+    wanted = [(name, method) for name in plan.collections for method in methods(plan, line)]
+    return all(_finished(plan, place.scores(line, *search_)) for search_ in wanted)
+
+
+def _finished(plan: Plan, scores: Path) -> bool:
+    """Whether a search is there, with all measures that the plan asks for."""
+    try:
+        made = json.loads(scores.read_text("utf-8"))
+    except FileNotFoundError:
+        return False
+    return made["hits"] == plan.hits and set(plan.measures) <= made["average"].keys()
+
+
+def _train(plan: Plan, place: Workplace, cell: Cell, pairs: Sequence[Pair], reports: Any) -> None:
+    from clir.distillation.trainer import distil
+    from clir.experiments.validation import validation
+
+    recipe = cell.recipe
+    distil(
+        recipe, pairs, place.student(cell), device=place.device,
+        validate=validation(recipe.early_stopping, recipe.teacher, recipe.student, place.device, place.indexes),
+        about={"data": {"bitext": list(plan.bitext), "held out": list(plan.collections), "pairs by step": reports}},
+    )  # fmt: skip
+
+
+def _search_all(plan: Plan, place: Workplace, line: Line, collections: Sequence[Collection]) -> None:
+    encoder: Encoder | None = None
+    for collection in collections:
+        for method in methods(plan, line):
+            scores = place.scores(line, collection.id, method)
+            if _finished(plan, scores) or not _has_topics(collection, line.topics_language):
+                continue
+            if line.encoder and encoder is None:
+                encoder = load_encoder(line.encoder, device=place.device)
+            _search(plan, place, line, collection, method, encoder)
+
+
+def _has_topics(collection: Collection, language: str | None) -> bool:
+    return language is None or language in collection.topic_languages
+
+
+def _search(
+    plan: Plan, place: Workplace, line: Line, collection: Collection, method: Method, encoder: Encoder | None
+) -> None:
+    options = SearchOptions(threads=place.threads)
+    sides = collection_sides(collection, method, encoder, topics_language=line.topics_language, root=place.indexes)
+    run = search(method, sides, encoder, hits=plan.hits, options=options).with_tag(line.folder)
+    scored = evaluate(run, _qrels(collection), plan.measures)
+    output = place.run(line, collection.id, method)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    # BM25 may find nothing at all for words of another language: a score of 0, and no file.
+    if len(run):
+        with manifest_beside(output, kind="run", scores=scored.average, **provenance(method, sides, encoder, options)):
+            write_run(run, output)
+    write_json(
+        place.scores(line, collection.id, method),
+        {"hits": plan.hits, "average": scored.average, "topics": scored.per_topic},
+    )

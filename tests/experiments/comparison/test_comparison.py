@@ -1,0 +1,163 @@
+"""`clir.compare`, run for real on the demo with a small model: equal losses give equal numbers, whatever happens."""
+
+import csv
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from scipy import stats
+
+pytestmark = pytest.mark.slow
+CHECKOUT = Path(__file__).resolve().parents[3]
+LOSSES = {"ot": "ot", "the same": "ot", "a & b": [{"name": "mse"}, {"name": "contrastive", "weight": 0.1}]}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
+    """A folder with a plan of three losses, two seeds and two amounts of bitext, three steps each."""
+    made = tmp_path_factory.mktemp("comparison")
+    plan = {
+        "teachers": str(minilm), "bitext": f"sw={CHECKOUT}/clir/corpora/demo/bitext.tsv", "collections": "demo/sw",
+        "losses": LOSSES, "seeds": [1, 2], "budgets": [{"steps": 3, "pairs": 100}, {"steps": 3, "pairs": 50}],
+        "training": {"batch_size": 8, "freeze_layers": 5, "max_tokens": 16, "precision": "fp32", "learning_rate": 1e-3},
+    }  # fmt: skip
+    (made / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    return made
+
+
+def command(output: str, *more: str) -> list[str]:
+    return [sys.executable, "-m", "clir.compare", "--recipe", "plan.yaml", "--output", output, "--threads", "1", *more]
+
+
+def compare(folder: Path, output: str, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(output, *more), cwd=folder, capture_output=True, text=True, timeout=900)
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path) -> subprocess.CompletedProcess[str]:
+    done = compare(folder, "whole")
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def numbers(folder: Path) -> dict[tuple[str, ...], dict[str, str]]:
+    """The lines of results.csv by system, budget, search and measure."""
+    with open(folder / "results.csv", encoding="utf-8") as handle:
+        return {
+            tuple(row[key] for key in ("system", "budget", "search", "measure")): row for row in csv.DictReader(handle)
+        }
+
+
+def scores(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("scores/**/*.json"))}
+
+
+def test_the_same_loss_under_two_names_gives_identical_numbers(
+    folder: Path, whole: subprocess.CompletedProcess[str]
+) -> None:
+    table = numbers(folder / "whole")
+    compared = [key for key in table if key[0] == "ot"]
+    assert len(compared) == 2 * 3
+    for key in compared:
+        ours, theirs = table[key], table["the same", *key[1:]]
+        assert {
+            name: value for name, value in ours.items() if name not in ("system", "wall_seconds", "peak_memory_mib")
+        } == {name: theirs[name] for name in ours if name not in ("system", "wall_seconds", "peak_memory_mib")}
+    # And another loss gives others.
+    assert table["a & b", *compared[0][1:]]["by_seed"] != table[compared[0]]["by_seed"]
+
+
+def test_the_statistics_are_those_of_the_scores(folder: Path, whole: subprocess.CompletedProcess[str]) -> None:
+    def topics(line: str) -> np.ndarray:
+        found = json.loads((folder / "whole/scores" / line / "demo-sw.dense.json").read_text())["topics"]
+        return np.array([values["AP"] for values in found.values()])
+
+    model = "all-MiniLM-L6-v2"
+    seeds = [topics(f"{model}--a-b--3-steps-100-pairs--seed-{seed}") for seed in (1, 2)]
+    base, oracle = topics(f"undistilled--{model}"), topics(f"oracle--{model}")
+    row = numbers(folder / "whole")["a & b", "3 steps, 100 pairs", "dense", "AP"]
+    mean = np.mean(seeds)
+    assert float(row["mean"]) == pytest.approx(mean) and len(base) == int(row["topics"]) == 40
+    assert float(row["spread"]) == pytest.approx(np.std([seed.mean() for seed in seeds], ddof=1))
+    assert float(row["difference"]) == pytest.approx(mean - base.mean())
+    assert float(row["p"]) == pytest.approx(stats.ttest_rel(np.mean(seeds, axis=0), base).pvalue)
+    assert float(row["closed"]) == pytest.approx((mean - base.mean()) / (oracle.mean() - base.mean()))
+    assert float(row["low"]) < mean < float(row["high"])
+    # Holm's correction over all rows of the column that are tested: seven beside the baseline, and BM25's two.
+    assert float(row["p"]) <= float(row["adjusted"]) <= min(1.0, 9 * float(row["p"]))
+    assert numbers(folder / "whole")["undistilled", "", "dense", "AP"]["p"] == ""
+
+
+def test_costs_depend_on_the_budget_alone(folder: Path, whole: subprocess.CompletedProcess[str]) -> None:
+    table = numbers(folder / "whole")
+    many, few = (table["ot", f"3 steps, {count} pairs", "dense", "AP"] for count in (100, 50))
+    assert (many["pairs"], few["pairs"], many["steps"]) == ("100", "50", "3")
+    # Half of the English sides to be read by the teacher.
+    assert float(many["training_flops"]) > float(few["training_flops"]) > 0
+
+
+def test_tables_and_page_say_the_same(folder: Path, whole: subprocess.CompletedProcess[str]) -> None:
+    row = numbers(folder / "whole")["ot", "3 steps, 100 pairs", "dense", "AP"]
+    number = f"{float(row['mean']):.4f}"
+    line = next(line for line in whole.stdout.splitlines() if line.startswith("| ot") and "100 pairs" in line)
+    assert number in line and f"±{float(row['spread']):.4f}" in line
+    latex = (folder / "whole/results.tex").read_text()
+    assert number in latex and r"a \& b" in latex and r"\toprule" in latex and latex.count("tabular") == 2 * 3
+    page = (folder / "whole/report.html").read_text("utf-8")
+    assert number in page and "a &amp; b" in page and "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    for name in ("dense-flops", "dense-pairs"):
+        xml.etree.ElementTree.parse(folder / "whole" / f"{name}.svg")
+
+
+def test_again_trains_nothing_and_a_deleted_cell_comes_back_the_same(
+    folder: Path, whole: subprocess.CompletedProcess[str]
+) -> None:
+    before = scores(folder / "whole")
+    shutil.copytree(folder / "whole", folder / "less")
+    cell = "all-MiniLM-L6-v2--a-b--3-steps-50-pairs--seed-2"
+    shutil.rmtree(folder / "less/students" / cell)
+    shutil.rmtree(folder / "less/scores" / cell)
+    done = compare(folder, "less")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("/12] ") == 1 and "[12/12] a & b, 3 steps, 50 pairs, seed 2" in done.stderr
+    assert scores(folder / "less") == before
+    again = compare(folder, "less", "--json")
+    assert "/12] " not in again.stderr
+    assert {row["system"] for row in json.loads(again.stdout)} >= {"ot", "the same", "a & b", "undistilled", "oracle"}
+
+
+def test_a_killed_comparison_ends_with_the_same_numbers(folder: Path, whole: subprocess.CompletedProcess[str]) -> None:
+    running = subprocess.Popen(command("cut"), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    for _ in range(30_000):
+        if len(list(folder.glob("cut/students/*/meta.json"))) >= 2 or running.poll() is not None:
+            break
+        time.sleep(0.01)
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    assert running.returncode == -signal.SIGKILL
+    early = compare(folder, "cut", "--tables-only")
+    assert early.returncode == 0 and "undistilled" in early.stdout
+    listed = compare(folder, "cut", "--dry-run").stdout.splitlines()
+    assert len(listed) == 12 and any(line.startswith("to do") for line in listed)
+    done = compare(folder, "cut")
+    assert done.returncode == 0, done.stderr
+    assert scores(folder / "cut") == scores(folder / "whole")
+
+
+def test_nothing_done_yet_is_said(folder: Path) -> None:
+    done = compare(folder, "nothing", "--tables-only")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nothing holds no results of this plan yet" in done.stderr
+    assert io.StringIO(done.stderr).readlines()[-1].count("\n") == 1 and not (folder / "nothing").exists()

@@ -1,0 +1,75 @@
+"""Plans: what a YAML file spans, and the one line that says what is wrong with it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clir.distillation.losses import MeanSquaredError, OptimalTransport
+from clir.experiments.comparison.plan import Budget, parse_plan, read_plan
+from clir.support.errors import UsageError
+
+SMALL: dict[str, Any] = {"teachers": "t", "bitext": "sw=a.tsv", "collections": "demo/sw", "losses": ["ot", "mse"]}
+
+
+def test_every_loss_gets_every_budget_and_seed_one_seed_after_the_other() -> None:
+    plan = parse_plan(SMALL | {"budgets": [{"steps": 4}, {"flops": 1e12, "pairs": 9}], "seeds": [1, 2]}, "here")
+    cells = plan.cells()
+    assert [(cell.seed, cell.budget.label, cell.loss) for cell in cells[:4]] == [
+        (1, "4 steps", "ot"), (1, "4 steps", "mse"),
+        (1, "1e+12 FLOPs, 9 pairs", "ot"), (1, "1e+12 FLOPs, 9 pairs", "mse"),
+    ]  # fmt: skip
+    assert len(cells) == 8 and [cell.seed for cell in cells] == [1] * 4 + [2] * 4
+    assert cells[0].recipe.loss == OptimalTransport() and cells[1].recipe.loss == MeanSquaredError()
+    assert (cells[3].recipe.flops, cells[3].recipe.pairs_per_language, cells[3].recipe.steps) == (1e12, 9, None)
+    assert len({cell.folder for cell in cells}) == 8
+
+
+def test_models_multiply_and_students_start_as_their_teacher() -> None:
+    alone = parse_plan(SMALL | {"teachers": ["t", "u"]}, "here").cells()
+    assert {(cell.recipe.teacher, cell.recipe.student) for cell in alone} == {("t", "t"), ("u", "u")}
+    starts = parse_plan(SMALL | {"students": ["m"]}, "here").cells()
+    assert {(cell.recipe.teacher, cell.recipe.student) for cell in starts} == {("t", "m")}
+
+
+def test_the_training_of_all_is_part_of_every_recipe() -> None:
+    (first, _) = parse_plan(SMALL | {"training": {"batch_size": 7}}, "here").cells()
+    assert first.recipe.batch_size == 7
+
+
+def test_a_folder_name_is_one_whatever_a_loss_is_called() -> None:
+    plan = parse_plan(SMALL | {"losses": {"a/b & c": "ot"}, "teachers": "models/some-model"}, "here")
+    assert plan.cells()[0].folder == "some-model--a-b-c--1-epochs--seed-1"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"loses": ["ot"]}, "here: unknown key 'loses'; a comparison has teachers, students, losses"),
+        ({"losses": {"x": {"name": "ot", "epsilom": 1}}}, "here: unknown key 'losses.x.epsilom'"),
+        ({"losses": []}, "here: losses: dictionary should have at least 1 item"),
+        ({"losses": {"oracle": "ot"}}, "here: losses: oracle is the name of a line that is there anyway"),
+        ({"training": {"seed": 3}}, "here: training: seed has its own place in a comparison"),
+        ({"baseline": "cosine"}, "here: baseline: cosine is no loss of this comparison, nor undistilled"),
+        ({"seeds": [1, 1]}, "here: seeds: one comes twice"),
+        ({"budgets": [{"steps": 3, "flops": 1e9}]}, "here: budgets.0: a budget is steps, epochs or flops"),
+        ({"search": "sparse"}, "here: search.0: input should be 'dense' or 'late'"),
+    ],
+)
+def test_what_is_wrong_is_one_line(more: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        parse_plan(SMALL | more, "here")
+    assert str(raised.value).startswith(message)
+
+
+def test_a_key_that_recipes_do_not_have_is_refused() -> None:
+    with pytest.raises(UsageError, match="training: unknown recipe key 'batchsize'; did you mean 'batch_size'"):
+        parse_plan(SMALL | {"training": {"batchsize": 7}}, "here").cells()
+
+
+def test_plans_come_from_files(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("teachers: t\nbitext: sw=a.tsv\ncollections: [demo/sw]\nlosses: [ot]\n")
+    assert read_plan(tmp_path / "p.yaml").budgets == (Budget(),)
+    (tmp_path / "q.yaml").write_text("teachers: t\n")
+    with pytest.raises(UsageError, match=r"q\.yaml: losses: field required"):
+        read_plan(tmp_path / "q.yaml")
