@@ -71,7 +71,7 @@ class Result:
     def times_faster(self) -> float:
         """How many times as fast as the peer, by medians."""
         ours, theirs = statistics.median(self.ours), statistics.median(self.theirs)
-        return theirs / ours if self.unit == "s" else ours / theirs
+        return theirs / ours if self.unit in ("s", "ms") else ours / theirs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -224,13 +224,42 @@ def fusing(bench: Bench) -> Iterator[Result]:
     yield Result("fuse", f"2 runs of {bench.topics:,} x {HITS:,} hits", "pyserini.fusion", "s", *seconds)
 
 
+def transport(bench: Bench) -> Iterator[Result]:
+    """Transport plans of a batch of sentence pairs."""
+    from transport import ITERATIONS, PROBLEMS, REPEATS, TOKENS, contests
+
+    what = f"{PROBLEMS} problems of {TOKENS} x {TOKENS}, {ITERATIONS} iterations"
+    for contest in contests():
+        ours, theirs = (
+            repeated(work, count) for work, count in ((contest.ours, REPEATS), (contest.theirs, contest.repeats))
+        )
+        ours()
+        seconds = in_turns(ours, theirs, max(5, bench.rounds), contest.peer)
+        milliseconds = (
+            [1000 * second / count for second in side]
+            for side, count in zip(seconds, (REPEATS, contest.repeats), strict=True)
+        )
+        yield Result("transport", what, contest.peer, "ms", *milliseconds)
+
+
 BENCHMARKS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "encode": encode_speed,
     "search-dense": dense_search,
     "search-bm25": bm25_search,
     "read-run": run_reading,
     "fuse": fusing,
+    "transport": transport,
 }
+
+
+def repeated(work: Callable[[], Any], count: int) -> Callable[[], None]:
+    """`work`, so many times."""
+
+    def run() -> None:
+        for _ in range(count):
+            work()
+
+    return run
 
 
 def in_turns(
@@ -244,7 +273,7 @@ def in_turns(
                 started = time.perf_counter()
                 work()
                 side.append(time.perf_counter() - started)
-        say(f"{what}, round {number} of {rounds}: {seconds[0][-1]:.2f} s and {seconds[1][-1]:.2f} s")
+        say(f"{what}, round {number} of {rounds}: {seconds[0][-1]:.3g} s and {seconds[1][-1]:.3g} s")
     return seconds
 
 

@@ -129,7 +129,8 @@ def prepare_lesson(
         idf = foreign, inverse_frequencies(states.token_ids(), states.vocabulary)
     if recipe.english_replay:
         rows = rows + tower.rows([pair.english for pair in pairs], prompt, recipe.max_tokens)
-        targets = np.concatenate([targets, [position[pair.english] for pair in pairs]])
+        # Taught as the foreign sides are, wrongly too where targets are shuffled.
+        targets = np.concatenate([targets, targets])
         order = with_replay(order, len(pairs), recipe.english_replay, recipe.seed)
     lesson = Lesson(tower, rows, targets, order, states, recipe.batch_size, idf, recipe.loss.queued(), passages)
     return lesson.within(recipe)

@@ -174,9 +174,11 @@ def test_passages_are_those_of_the_english_sides(minilm: Path, pairs: list[Pair]
         generator.integers(0, 30, (12, 3)),
         generator.standard_normal((12, 3)).astype(np.float32),
     )
-    made, _ = lesson(minilm, pairs[:12], passages, english_replay=0.5)
+    # Two translations of one English side: its passages are not at the position of the pair.
+    given = [pairs[3], Pair(pairs[3].english, "Dada anasoma", "sw"), *pairs[4:14]]
+    made, english = lesson(minilm, given, passages, english_replay=0.5)
     teacher = made.batch(1)["teacher"]
-    at = made.targets[made.order[1]]
+    at = [english.index(given[row % 12].english) for row in made.order[1]]
     assert teacher.passages.shape == (6, 3, 384)
     np.testing.assert_array_equal(teacher.passages.numpy(), passages.vectors[passages.chosen[at]])
     np.testing.assert_array_equal(teacher.relevance.numpy(), passages.scores[at])

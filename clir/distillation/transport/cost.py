@@ -57,3 +57,9 @@ def spread(cost: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     mean = (cost * valid).sum((1, 2)) / count
     variance = ((cost - mean[:, None, None]) ** 2 * valid).sum((1, 2)) / count
     return variance.sqrt().clamp(min=SMALLEST_SPREAD)
+
+
+def cheapest(cost: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """(b,) the lowest cost of each problem's valid cells; shapes as for `spread`."""
+    valid = (rows > 0).unsqueeze(2) & (columns > 0).unsqueeze(1)
+    return cost.masked_fill(~valid, torch.inf).amin((1, 2))

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from clir.distillation.transport.cost import cheapest
 from clir.distillation.transport.options import EntropicSolver, strength
 from clir.distillation.transport.sinkhorn import OPERATIONS_PER_CELL
 
@@ -15,7 +16,9 @@ from clir.distillation.transport.sinkhorn import OPERATIONS_PER_CELL
 class Unbalanced(EntropicSolver):
     """min_T <T, C> + epsilon KL(T | a b') + rho KL(T 1 | a) + rho KL(T' 1 | b): Chizat et al. 2018 (arXiv 1607.05816).
 
-    rho, in the unit of epsilon: what mass that is not moved costs; a large one makes it balanced.
+    rho, in the unit of epsilon: what mass that is not moved costs; a large one makes it balanced. With the
+    unit `spread`, costs count from each problem's cheapest cell: else the level of the costs, which says
+    nothing of tokens where all states share a direction, would decide how much is moved.
     """
 
     name: Literal["unbalanced"] = "unbalanced"
@@ -25,6 +28,8 @@ class Unbalanced(EntropicSolver):
     def __call__(self, cost: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         epsilon = self.entropy(cost, rows, columns)
         rho = strength(self.rho, self.epsilon_unit, cost, rows, columns)
+        if self.epsilon_unit == "spread":
+            cost = cost - cheapest(cost.detach(), rows, columns)[:, None, None]
         return unbalanced_plan(cost, rows, columns, epsilon, rho, self.iterations)
 
     def operations(self, m: int, n: int) -> float:

@@ -126,3 +126,16 @@ def test_maxsim_gives_each_token_to_its_nearest(m: int, n: int, more_m: int, mor
     best = (1 - cost[0, :m, :n]).max(1).values
     uniform = (rows > 0).double() / m
     assert float((MaxSim()(cost, uniform, columns) * (1 - cost)).sum()) == pytest.approx(float(best.mean()))
+
+
+def test_unbalanced_transport_in_units_of_the_spread_depends_on_differences_of_costs_alone() -> None:
+    cost, rows, columns = problem(5, 7, 4)
+    solver = Unbalanced()
+    plan = solver(cost, rows, columns)
+    torch.testing.assert_close(solver(3 * cost + 11, rows, columns), plan)
+    absolute = Unbalanced(epsilon_unit="absolute")
+    assert absolute(cost + 1, rows, columns).sum() < 0.9 * absolute(cost, rows, columns).sum()
+    # Padding, however cheap, is no cell to count from.
+    padded = torch.nn.functional.pad(cost, (0, 2, 0, 1), value=-5.0)
+    more = solver(padded, torch.nn.functional.pad(rows, (0, 1)), torch.nn.functional.pad(columns, (0, 2)))
+    torch.testing.assert_close(more[:, :5, :7], plan)
