@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 python -m clir.search --collection demo/sw --encoder encoders/students/sw-ot --method dense --output runs/dense.run
 python -m clir.search --collection demo/sw --method bm25 --output runs/bm25.run
+python -m clir.search --collection demo/sw --encoder encoders/students/sw-ot --method late --output runs/late.run
 python -m clir.search --collection afriqa/swa/test --encoder encoders/students/sw-ot --method hybrid \\
     --sparse-topics-language en --output runs/hybrid.run
 python -m clir.search --topics topics.tsv --index indexes/docs --encoder encoders/students/sw-ot --method dense \\
@@ -31,8 +32,8 @@ def parser() -> Parser:
     """The options of this door."""
     parser = Parser(
         "search",
-        "Search topics by BM25, by dense vectors, or by both fused. From a collection's id everything that is\n"
-        "missing is built and kept; from indexes nothing but the search is done.",
+        "Search topics by BM25, by dense vectors, by both fused, or by token vectors (late interaction). From a\n"
+        "collection's id everything that is missing is built and kept; from indexes nothing but the search is done.",
         EXAMPLES,
     )
     what = parser.add_argument_group("what is searched")
@@ -44,7 +45,7 @@ def parser() -> Parser:
     what.add_argument("--indexes", default="indexes", metavar="DIR", help="where --collection keeps its indexes")
 
     how = parser.add_argument_group("how")
-    how.add_argument("--method", required=True, metavar="bm25|dense|hybrid", help="the kind of search")
+    how.add_argument("--method", required=True, metavar="bm25|dense|late|hybrid", help="the kind of search")
     how.add_argument("--encoder", help="a model: folder, hub id, or package.module:Class")
     how.add_argument("--topics-language", metavar="CODE", help="which of a collection's topics (default: its own)")
     how.add_argument("--sparse-topics-language", metavar="CODE", help="which of them the BM25 side reads")
@@ -57,6 +58,10 @@ def parser() -> Parser:
     how.add_argument("--analyzer", help="BM25 terms of a language without analyzer: standard, whitespace, or a code")
     how.add_argument("--k1", type=float, default=0.9, help="BM25's k1 (default: 0.9)")
     how.add_argument("--b", type=float, default=0.4, help="BM25's b (default: 0.4)")
+
+    late = parser.add_argument_group("late")
+    late.add_argument("--query-tokens", type=int, metavar="N", help="tokens of a query that count (default: 96)")
+    late.add_argument("--document-tokens", type=int, metavar="N", help="of a --collection's document (default: 192)")
 
     fusion = parser.add_argument_group("hybrid")
     fusion.add_argument("--fusion", default="rrf", metavar="rrf|weighted", help="how both runs are fused")
@@ -83,7 +88,7 @@ def work(options: argparse.Namespace) -> None:
 
     if options.method not in METHODS:
         raise unknown("method", options.method, METHODS)
-    at_least_one(options, "hits", "threads", "batch_size", "depth")
+    at_least_one(options, "hits", "threads", "batch_size", "depth", "query_tokens", "document_tokens")
     tag = options.runtag if options.runtag is not None else f"clir-{options.method}"
     check_tag(tag)
     _check_combination(options)
@@ -116,6 +121,7 @@ def _check_combination(options: argparse.Namespace) -> None:
         raise UsageError("--method hybrid with --topics needs --sparse-index beside --index")
     if options.method != "bm25" and not options.encoder:
         raise UsageError(f"--method {options.method} needs --encoder")
+    _check_late(options)
     if options.sparse_topics and options.collection:
         raise UsageError("--sparse-topics goes with --topics; a collection has --sparse-topics-language")
     if options.sparse_topics and options.sparse_topics_language:
@@ -125,6 +131,16 @@ def _check_combination(options: argparse.Namespace) -> None:
             if getattr(options, option):
                 raise UsageError(f"--{option.replace('_', '-')} goes with a collection; {options.topics} is a file")
     _check_output(Path(options.output), [options.topics, options.sparse_topics, options.qrels])
+
+
+def _check_late(options: argparse.Namespace) -> None:
+    from clir.support.errors import UsageError
+
+    for name, value in (("--query-tokens", options.query_tokens), ("--document-tokens", options.document_tokens)):
+        if value is not None and options.method != "late":
+            raise UsageError(f"{name} means nothing to --method {options.method}")
+    if options.document_tokens is not None and options.index:
+        raise UsageError("--document-tokens was decided when --index was made (clir.encode --tokens)")
 
 
 def _check_output(output: Path, inputs: Sequence[str | None]) -> None:
@@ -168,9 +184,12 @@ def _fusion(options: argparse.Namespace) -> FusionOptions:
 def _encoder(options: argparse.Namespace) -> Encoder | None:
     if options.method == "bm25":
         return None
-    from clir.encoding.encoder import load_encoder
+    from clir.encoding.encoder import DOCUMENT_TOKENS, QUERY_TOKENS, load_encoder
 
-    return load_encoder(options.encoder, batch_size=options.batch_size, device=options.device)
+    return load_encoder(
+        options.encoder, batch_size=options.batch_size, device=options.device,
+        query_tokens=options.query_tokens or QUERY_TOKENS, document_tokens=options.document_tokens or DOCUMENT_TOKENS,
+    )  # fmt: skip
 
 
 def _qrels(options: argparse.Namespace) -> Qrels | None:
@@ -200,9 +219,10 @@ def _sides(options: argparse.Namespace, encoder: Encoder | None) -> Sides:
 
 def _given_sides(options: argparse.Namespace) -> Sides:
     from clir.corpora.given import given_topics
-    from clir.experiments.search import Sides
+    from clir.experiments.search import DENSE, SPARSE, Sides
     from clir.indexing.dense import open_dense_index
     from clir.indexing.lucene import open_lucene_index
+    from clir.indexing.tokens import open_token_index
 
     # The same --index and --sparse-index do for every method.
     sparse = options.sparse_index or (options.index if options.method == "bm25" else None)
@@ -212,10 +232,11 @@ def _given_sides(options: argparse.Namespace) -> Sides:
     elif options.sparse_topics_language:
         sparse_topics = given_topics(options.topics, options.sparse_topics_language)
     return Sides(
-        dense=None if options.method == "bm25" else open_dense_index(options.index),
-        sparse=None
-        if options.method == "dense" or sparse is None
-        else open_lucene_index(sparse, language=options.language, analyzer=options.analyzer),
+        dense=open_dense_index(options.index) if options.method in DENSE else None,
+        sparse=open_lucene_index(sparse, language=options.language, analyzer=options.analyzer)
+        if options.method in SPARSE and sparse is not None
+        else None,
+        tokens=open_token_index(options.index) if options.method == "late" else None,
         topics=given_topics(options.topics, options.topics_language),
         sparse_topics=sparse_topics,
     )

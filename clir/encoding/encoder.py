@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import importlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clir.encoding.folder import SIDES, Side, TowerSpec, UnsupportedModel, read_folder, weight_files, width
+from clir.encoding.token_vectors import TokenVectors
 from clir.support.errors import ClirError, UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ Vectors = NDArray[np.float32]
 Precision = Literal["fp32", "bf16", "auto"]
 PRECISIONS = ("fp32", "bf16", "auto")
 BATCH_SIZE = 32
+# Tokens of a text that token search reads, prompt and special tokens included.
+QUERY_TOKENS, DOCUMENT_TOKENS = 96, 192
 HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 CLASS_NAME = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+TOKEN_PARTS = ("encode_query_tokens", "encode_document_tokens", "token_limit")
 # What a model on the hub may consist of: no code, no pickles.
 HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "**/*.json", "**/*.safetensors"]
 
@@ -48,12 +52,25 @@ class Encoder(Protocol):
         """A short digest of everything that decides the vectors of `side`."""
 
 
+class TokenEncoder(Encoder, Protocol):
+    """An encoder that gives token vectors too: what late interaction needs of a model."""
+
+    def encode_query_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        """Vectors of width d for the content tokens of queries: no prompt, no special tokens, no padding."""
+
+    def encode_document_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        """Vectors of width d for the content tokens of documents."""
+
+    def token_limit(self, side: Side) -> int:
+        """How many tokens of a text are read, the model's own included (prompt, special tokens)."""
+
+
 @dataclasses.dataclass
 class TowerEncoder:
     """The encoder of a sentence-transformers or transformers folder; each tower is loaded when first used.
 
     batch_size: texts a forward pass; precision: bf16 autocast or fp32 (`auto`: bf16 where the
-    processor or GPU computes in it).
+    processor or GPU computes in it); query_tokens, document_tokens: how much of a text gives token vectors.
     """
 
     name: str
@@ -61,6 +78,8 @@ class TowerEncoder:
     batch_size: int = BATCH_SIZE
     device: str = "cpu"
     precision: Precision = "fp32"
+    query_tokens: int = QUERY_TOKENS
+    document_tokens: int = DOCUMENT_TOKENS
     _towers: dict[TowerSpec, Tower] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
@@ -75,6 +94,18 @@ class TowerEncoder:
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 vectors of documents, behind the model's document prompt."""
         return self._encode(texts, "document")
+
+    def encode_query_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        """The states of the content tokens of queries, behind the model's query prompt, of unit length."""
+        return self._encode_tokens(texts, "query")
+
+    def encode_document_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        """The states of the content tokens of documents, behind the model's document prompt, of unit length."""
+        return self._encode_tokens(texts, "document")
+
+    def token_limit(self, side: Side) -> int:
+        """Tokens of a text that give token vectors, prompt and special tokens counted: at most the model's own."""
+        return min(self.query_tokens if side == "query" else self.document_tokens, self.spec(side).max_tokens)
 
     def fingerprint(self, side: Side) -> str:
         """Digest of the side's weights, tokenizer, pooling, head, prompt and length limit."""
@@ -107,6 +138,26 @@ class TowerEncoder:
             for chosen in batches_by_length(rows, self.batch_size):
                 batch = tower.pad([TokenRow(rows[at], pooled_from=pooled_from) for at in chosen])
                 vectors[chosen] = tower(batch.to(self.device)).sentence.float().cpu().numpy()
+        return vectors
+
+    def _encode_tokens(self, texts: Sequence[str], side: Side) -> TokenVectors:
+        import torch
+
+        tower, prompt, limit = self.tower(side), self.spec(side).prompt, self.token_limit(side)
+        own = len(tower.token_ids([""], prompt)[0])
+        if limit <= own:
+            raise UsageError(
+                f"{limit} tokens a {side} are too few: {self.name} itself adds {own} (prompt, special tokens)"
+            )
+        rows = tower.rows(texts, prompt, limit)
+        vectors = TokenVectors.empty([int(np.count_nonzero(row.content)) for row in rows], tower.dimension)
+        with torch.inference_mode(), autocast(self.device, self.precision):
+            for chosen in batches_by_length([row.ids for row in rows], self.batch_size):
+                states = tower(tower.pad([rows[at] for at in chosen]).to(self.device))
+                unit = torch.nn.functional.normalize(states.tokens.float(), dim=-1).cpu().numpy()
+                mask = states.mask.cpu().numpy()
+                for row, at in enumerate(chosen):
+                    vectors[at][:] = unit[row][mask[row]]
         return vectors
 
 
@@ -157,11 +208,18 @@ class SentenceTransformerEncoder:
 
 
 def load_encoder(
-    name: str, *, batch_size: int = BATCH_SIZE, device: str = "cpu", precision: Precision = "fp32"
+    name: str,
+    *,
+    batch_size: int = BATCH_SIZE,
+    device: str = "cpu",
+    precision: Precision = "fp32",
+    query_tokens: int = QUERY_TOKENS,
+    document_tokens: int = DOCUMENT_TOKENS,
 ) -> Encoder:
     """The encoder named by a folder, a hub id (`org/model`) or `package.module:Class`.
 
-    Raises UsageError if `name` is none of these, the folder holds no model, or there is no such device.
+    The options are those of TowerEncoder; a class has none. Raises UsageError if `name` is none of these,
+    the folder holds no model, or there is no such device.
     """
     if CLASS_NAME.match(name) and not Path(name).exists():
         return _from_class(name)
@@ -172,7 +230,20 @@ def load_encoder(
             read_folder(folder, side)
     except UnsupportedModel:
         return SentenceTransformerEncoder(name, folder, batch_size, device, precision)
-    return TowerEncoder(name, folder, batch_size, device, precision)
+    return TowerEncoder(name, folder, batch_size, device, precision, query_tokens, document_tokens)
+
+
+def token_encoder(encoder: Encoder) -> TokenEncoder:
+    """`encoder` as one that gives token vectors; UsageError if it does not."""
+    if isinstance(encoder, SentenceTransformerEncoder):
+        raise UsageError(
+            f"{encoder.name} cannot be searched by tokens: it has modules of its own, "
+            "whose token states cannot be told from those of prompt and special tokens"
+        )
+    missing = [part for part in TOKEN_PARTS if not hasattr(encoder, part)]
+    if missing:
+        raise UsageError(f"{encoder.name} gives no token vectors to search by: it lacks {', '.join(missing)}")
+    return encoder  # type: ignore[return-value]
 
 
 def model_folder(name: str) -> Path:
@@ -220,7 +291,7 @@ def _processor_flags() -> frozenset[str]:
     return frozenset(next((line.split() for line in lines if line.lower().startswith(("flags", "features"))), []))
 
 
-def batches_by_length(rows: Sequence[Sequence[int]], size: int) -> Iterator[list[int]]:
+def batches_by_length(rows: Sequence[Sized], size: int) -> Iterator[list[int]]:
     """Positions of `rows` in batches of `size`, longest first, so that little padding is computed."""
     order = sorted(range(len(rows)), key=lambda at: -len(rows[at]))
     for start in range(0, len(order), size):

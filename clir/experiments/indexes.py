@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 
 from clir.corpora.collection import Collection
-from clir.encoding.encoder import Encoder
-from clir.indexing.dense import DenseIndex, build_dense_index, documents_fingerprint, open_dense_index
+from clir.encoding.encoder import Encoder, token_encoder
+from clir.indexing.dense import DenseIndex, build_dense_index, open_dense_index
+from clir.indexing.documents import documents_fingerprint
 from clir.indexing.lucene import LuceneIndex, build_lucene_index, open_lucene_index
+from clir.indexing.tokens import TokenIndex, build_token_index, open_token_index
 
 ROOT = Path("indexes")
 # Collections up to this size are read through to see that an index still holds their documents;
@@ -23,6 +25,19 @@ def dense_index(collection: Collection, encoder: Encoder, root: Path = ROOT) -> 
     if not (path / "meta.json").exists():
         build_dense_index(collection.documents, encoder, path, total=collection.document_count())
     return open_dense_index(path)
+
+
+def token_index(collection: Collection, encoder: Encoder, root: Path = ROOT) -> TokenIndex:
+    """The token index of `collection` by `encoder`'s document side under `root`, built if it is not there.
+
+    Raises UsageError for an encoder without token vectors.
+    """
+    giving = token_encoder(encoder)
+    made_by = f"{encoder.fingerprint('document')}-{giving.token_limit('document')}"
+    path = root / _name(collection) / f"tokens-{made_by}-{_documents_key(collection)}"
+    if not (path / "meta.json").exists():
+        build_token_index(collection.documents, giving, path, total=collection.document_count())
+    return open_token_index(path)
 
 
 def sparse_index(collection: Collection, root: Path = ROOT, *, analyzer: str | None = None) -> LuceneIndex:

@@ -11,19 +11,23 @@ from typing import Any, Literal
 
 from clir.corpora.collection import Collection, Topic
 from clir.corpora.qrels import Qrels
-from clir.encoding.encoder import Encoder
-from clir.experiments.indexes import ROOT, dense_index, sparse_index
+from clir.encoding.encoder import Encoder, token_encoder
+from clir.experiments.indexes import ROOT, dense_index, sparse_index, token_index
 from clir.indexing.dense import DenseIndex
 from clir.indexing.lucene import LuceneIndex
+from clir.indexing.tokens import TokenIndex
 from clir.retrieval.bm25 import BM25Searcher
 from clir.retrieval.dense import DenseSearcher
 from clir.retrieval.hybrid import FusionOptions, HybridSearcher
+from clir.retrieval.late import LateSearcher
 from clir.retrieval.searcher import Searcher
 from clir.runs.run import Run
 from clir.support.errors import ClirError, UsageError
 
-Method = Literal["bm25", "dense", "hybrid"]
-METHODS: tuple[Method, ...] = ("bm25", "dense", "hybrid")
+Method = Literal["bm25", "dense", "late", "hybrid"]
+METHODS: tuple[Method, ...] = ("bm25", "dense", "late", "hybrid")
+# What each method searches.
+SPARSE, DENSE = ("bm25", "hybrid"), ("dense", "hybrid")
 HITS = 1000
 
 
@@ -45,6 +49,7 @@ class Sides:
     sparse: LuceneIndex | None = None
     topics: Sequence[Topic] = ()
     sparse_topics: Sequence[Topic] | None = None
+    tokens: TokenIndex | None = None
 
 
 def collection_sides(
@@ -65,16 +70,21 @@ def collection_sides(
     # What is quick and may be refused comes before what takes hours.
     topics = collection.topics(topics_language)
     sparse_topics = collection.topics(sparse_topics_language) if sparse_topics_language else None
-    sparse = sparse_index(collection, root, analyzer=analyzer) if method != "dense" else None
-    dense = dense_index(collection, needed, root) if needed else None
-    return Sides(dense, sparse, topics, sparse_topics)
+    sparse = sparse_index(collection, root, analyzer=analyzer) if method in SPARSE else None
+    dense = dense_index(collection, needed, root) if needed and method in DENSE else None
+    tokens = token_index(collection, needed, root) if needed and method == "late" else None
+    return Sides(dense, sparse, topics, sparse_topics, tokens)
 
 
 def searcher(method: Method, sides: Sides, encoder: Encoder | None, options: SearchOptions) -> Searcher:
     """The searcher of `method` over `sides`; UsageError if a side that it needs is missing."""
     needed = _needed(method, encoder)
+    if needed is not None and method == "late":
+        if sides.tokens is None:
+            raise UsageError("--method late needs a token index")
+        return LateSearcher(sides.tokens, needed, threads=options.threads)
     sparse = dense = None
-    if method != "dense":
+    if method in SPARSE:
         if sides.sparse is None:
             raise UsageError(f"--method {method} needs a BM25 index")
         sparse = BM25Searcher(sides.sparse, k1=options.k1, b=options.b, threads=options.threads)
@@ -102,15 +112,17 @@ def provenance(method: Method, sides: Sides, encoder: Encoder | None, options: S
     from clir.support.manifest import read_manifest
 
     indexes = {}
-    for side, index in (("dense", sides.dense), ("sparse", sides.sparse)):
+    for side, index in (("dense", sides.dense), ("sparse", sides.sparse), ("tokens", sides.tokens)):
         if index is not None:
             made = read_manifest(index.path) if (index.path / "meta.json").exists() else {}
             indexes[side] = {"path": str(index.path), "documents sha256": made.get("documents sha256")}
     used = dataclasses.asdict(options)
     if method != "hybrid":
         used.pop("fusion")
-    if method == "dense":
+    if method not in SPARSE:
         used = {"threads": options.threads}
+    if encoder is not None and method == "late":
+        used["token limit"] = token_encoder(encoder).token_limit("query")
     texts = json.dumps([list(sides.topics), list(sides.sparse_topics or ())]).encode("ascii")
     topics = {"count": len(sides.topics), "sha256": hashlib.sha256(texts).hexdigest()}
     model = {} if encoder is None else {"encoder": encoder.name, "query fingerprint": encoder.fingerprint("query")}

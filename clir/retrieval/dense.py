@@ -11,7 +11,8 @@ import polars as pl
 
 from clir.corpora.collection import Topic
 from clir.encoding.encoder import Encoder
-from clir.indexing.dense import DenseIndex, check_encoder, open_dense_index
+from clir.indexing.dense import DenseIndex, open_dense_index
+from clir.indexing.encoded import check_encoder
 from clir.runs.run import Run
 from clir.support.errors import UsageError
 from clir.support.progress import Progress

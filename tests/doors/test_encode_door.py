@@ -59,6 +59,18 @@ def test_same_bytes_whatever_the_hash_seed(door, desk, minilm):
     assert index_bytes(desk / "out0") == index_bytes(desk / "out1")
 
 
+def test_a_token_index_with_its_manifest(door, desk, minilm):
+    options = ("--tokens", "--encoder", minilm, "--document-tokens", "10", "--values", "float32", "--output", "tokens")
+    done = door(*encode(*options), cwd=desk)
+    assert (done.returncode, done.stdout) == (0, "tokens\n"), done.stderr
+    manifest = json.loads((desk / "tokens/meta.json").read_text())
+    assert (manifest["kind"], manifest["documents"], manifest["dimension"]) == ("token", DOCUMENTS, 384)
+    # Two of the ten are MiniLM's own; every text has at least eight.
+    assert (manifest["token limit"], manifest["stored"], manifest["tokens"]) == (10, "float32", 8 * DOCUMENTS)
+    assert (desk / "tokens/values").stat().st_size == 8 * DOCUMENTS * 384 * 4
+    assert manifest["settings"] == {"batch size": 32, "precision": "fp32"}
+
+
 def start(folder: Path, *options: str, seconds: str) -> subprocess.Popen[str]:
     """The door at work in windows of 4 documents, each of which takes `seconds`."""
     command = [sys.executable, "-m", "clir.encode", *map(str, encode("--window", "4", *options)[1:])]
@@ -184,6 +196,11 @@ def test_bad_documents(refusal, desk, corpus, status, message):
         (("--encoder", "quick:Encodre"), 2, "module quick has no class Encodre"),
         (("--encoder", "quick:Odd"), 2, "quick:Odd is no encoder: it lacks encode_queries, encode_documents"),
         (("--encoder", "quick:Wider"), 1, "the encoder gave vectors of shape (20, 8), not (20, 16)"),
+        (("--tokens",), 2, "quick gives no token vectors to search by: it lacks encode_query_tokens"),
+        (("--tokens", "--output", "."), 2, ". exists and is no token index of clir's: choose another --output"),
+        (("--document-tokens", "9"), 2, "--document-tokens goes with --tokens"),
+        (("--values", "float32"), 2, "--values goes with --tokens"),
+        (("--tokens", "--values", "int8"), 2, "argument --values: invalid choice: 'int8'"),
         (("--output", "docs.jsonl"), 2, "docs.jsonl exists and is no dense index of clir's: choose another --output"),
         (("--output", "."), 2, ". exists and is no dense index of clir's: choose another --output, or remove it"),
         (("--output", "docs.jsonl/dense"), 1, "cannot write docs.jsonl/dense: Not a directory"),

@@ -168,6 +168,46 @@ def test_same_bytes_whatever_hash_seed_and_threads(call, searched, settings):
 
 
 @pytest.fixture(scope="module")
+def tokens(library, minilm, door, tmp_path_factory) -> Path:
+    """A token index of the library."""
+    output = tmp_path_factory.mktemp("tokens") / "index"
+    done = door("encode", "--tokens", "--corpus", library / "docs.jsonl", "--encoder", minilm, "--output", output)
+    assert (done.returncode, done.stdout) == (0, f"{output}\n"), done.stderr
+    return output
+
+
+def test_late_interaction_from_an_index(call, tokens, minilm):
+    measured = ("--qrels", "qrels.txt", "--measures", *MEASURES, "--json")
+    searched = call("late", "--index", tokens, "--query-tokens", "32", "--threads", "1", *measured)
+    scores = json.loads(searched.done.stdout)[str(searched.run)]
+    assert scores["RR@10"] >= 0.9
+    run = read_run(searched.run)
+    assert (run.topics, len(run), run.tag) == (["101", "102", "103", "104", "105"], 5 * HITS, "clir-late")
+    method = searched.manifest["method"]
+    assert method.keys() == {"search", "threads", "token limit", "encoder", "query fingerprint"}
+    assert (method["search"], method["token limit"], method["encoder"]) == ("late", 32, str(minilm))
+    made = json.loads((tokens / "meta.json").read_text())
+    assert searched.manifest["data"]["indexes"] == {
+        "tokens": {"path": str(tokens), "documents sha256": made["documents sha256"]}
+    }
+
+
+def test_late_interaction_from_a_collections_id(door, minilm, tmp_path):
+    options = ("--encoder", minilm, "--method", "late", "--topics-language", "en", "--json")
+    command = ("--collection", "demo/sw", *options, "--document-tokens", "40", "--output", "late.run")
+    done = door("search", *command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (index,) = (tmp_path / "indexes/demo").iterdir()
+    assert re.fullmatch(r"tokens-[0-9a-f]{16}-40-[0-9a-f]{12}", index.name)
+    assert json.loads(done.stdout)["late.run"]["AP"] > 0.5, "MiniLM reads English"
+    made = {path: path.stat().st_mtime_ns for path in index.iterdir()}
+    first = (tmp_path / "late.run").read_bytes()
+    assert door("search", *command, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "late.run").read_bytes() == first
+    assert {path: path.stat().st_mtime_ns for path in index.iterdir()} == made
+
+
+@pytest.fixture(scope="module")
 def collected(door, minilm, tmp_path_factory) -> Path:
     """A folder in which the demo collection was searched by its id: `hybrid.run`, and `indexes/` that it built."""
     folder = tmp_path_factory.mktemp("collected")
@@ -242,7 +282,7 @@ def refused(refusal, library, minilm, desk):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--method", "densse"), "unknown method 'densse'; did you mean 'dense'? (known: bm25, dense, hybrid)"),
+        (("--method", "densse"), "unknown method 'densse'; did you mean 'dense'? (known: bm25, dense, late, hybrid)"),
         (("--hits", "0"), "--hits must be at least 1, not 0"),
         (("--runtag", "a b"), "run tag 'a b': a tag is one word without white space"),
         (("--collection", "demo/sw"), "say what to search: either --collection, or --topics with --index"),
@@ -250,6 +290,10 @@ def refused(refusal, library, minilm, desk):
         (("--encoder", "sparse"), "sparse holds no model (neither modules.json nor config.json)"),
         (("--index", "nowhere"), "no index folder at nowhere"),
         (("--index", "sparse"), "sparse is no dense index (it lacks the file index or docid)"),
+        (("--method", "late"), "dense is no token index (it lacks the file values or offsets): make one with"),
+        (("--method", "late", "--document-tokens", "9"), "--document-tokens was decided when --index was made"),
+        (("--query-tokens", "9"), "--query-tokens means nothing to --method dense"),
+        (("--method", "late", "--query-tokens", "0"), "--query-tokens must be at least 1, not 0"),
         (("--method", "bm25"), "dense is a dense index (build one with python -m clir.index)"),
         (("--method", "hybrid"), "--method hybrid with --topics needs --sparse-index beside --index"),
         (("--method", "hybrid", "--sparse-index", "dense"), "dense is a dense index"),

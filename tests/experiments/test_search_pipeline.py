@@ -9,9 +9,10 @@ import pytest
 
 from clir.corpora.collection import Document, Topic, topic_language
 from clir.corpora.qrels import Qrels
-from clir.experiments.indexes import dense_index, sparse_index
+from clir.encoding.token_vectors import TokenVectors
+from clir.experiments.indexes import dense_index, sparse_index, token_index
 from clir.experiments.search import SearchOptions, Sides, check_judged, collection_sides, provenance, search
-from clir.indexing.dense import documents_fingerprint
+from clir.indexing.documents import documents_fingerprint
 from clir.retrieval.hybrid import FusionOptions
 from clir.runs.fusion import fuse
 from clir.support.errors import ClirError, UsageError
@@ -75,6 +76,39 @@ class Letters:
         return hashlib.sha256(f"{self.salt} {side}".encode()).hexdigest()[:16]
 
 
+class LetterTokens(Letters):
+    """A vector for each word of a text, up to `limit` of them."""
+
+    def __init__(self, salt: str = "", limit: int = 20) -> None:
+        super().__init__(salt)
+        self.limit = limit
+
+    def encode_query_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        return TokenVectors.of([self.encode_queries(text.split()[: self.limit]) for text in texts], 26)
+
+    def encode_document_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        self.encoded += len(texts)
+        return self.encode_query_tokens(texts)
+
+    def token_limit(self, side: str) -> int:
+        return self.limit
+
+
+def test_a_token_index_is_built_once_and_found_again(tmp_path):
+    shelf, encoder = Shelf(), LetterTokens()
+    first = token_index(shelf, encoder, tmp_path)
+    assert (first.documents, first.tokens, encoder.encoded) == (4, 27, 4)
+    assert token_index(dataclasses.replace(shelf, id="shelf/en/test"), encoder, tmp_path) == first, "same documents"
+    assert encoder.encoded == 4
+    others = [
+        token_index(Shelf(), LetterTokens("other"), tmp_path),
+        token_index(shelf, LetterTokens(limit=3), tmp_path),
+    ]
+    assert len({index.path for index in [first, *others]}) == 3
+    with pytest.raises(UsageError, match="letters gives no token vectors to search by"):
+        token_index(shelf, Letters(), tmp_path)
+
+
 def test_a_dense_index_is_built_once_and_found_again(tmp_path):
     shelf, encoder = Shelf(), Letters()
     first = dense_index(shelf, encoder, tmp_path)
@@ -127,6 +161,9 @@ def sides_of(method, root, **options) -> Sides:
 def test_each_method_has_the_sides_it_needs(root):
     assert [side is None for side in (sides_of("bm25", root).dense, sides_of("bm25", root).sparse)] == [True, False]
     assert [side is None for side in (sides_of("dense", root).dense, sides_of("dense", root).sparse)] == [False, True]
+    late = collection_sides(Shelf(), "late", LetterTokens(), root=root, topics_language="en")
+    assert late.tokens and not late.dense and not late.sparse
+    assert search("late", late, LetterTokens())["1"][0].docid == "d"
     hybrid = sides_of("hybrid", root, topics_language="en")
     assert hybrid.dense and hybrid.sparse and hybrid.sparse_topics is None
     assert [topic.text for topic in hybrid.topics] == ["fish in the lake", "water of the well"]
@@ -159,6 +196,8 @@ def test_hybrid_is_the_fusion_of_its_sides_each_with_its_text(root):
     [
         ("dense", Sides(), None, "--method dense needs --encoder"),
         ("dense", Sides(), Letters(), "--method dense needs a dense index"),
+        ("late", Sides(), None, "--method late needs --encoder"),
+        ("late", Sides(), Letters(), "--method late needs a token index"),
         ("bm25", Sides(), None, "--method bm25 needs a BM25 index"),
         ("hybrid", Sides(), Letters(), "--method hybrid needs a BM25 index"),
     ],

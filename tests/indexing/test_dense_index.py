@@ -16,14 +16,9 @@ import pytest
 
 from clir.corpora.collection import Document
 from clir.encoding.encoder import load_encoder
-from clir.indexing.dense import (
-    FLAT_HEADER,
-    build_dense_index,
-    check_encoder,
-    documents_fingerprint,
-    open_dense_index,
-    refuse_foreign,
-)
+from clir.indexing.dense import FLAT_HEADER, build_dense_index, open_dense_index
+from clir.indexing.documents import documents_fingerprint
+from clir.indexing.encoded import check_encoder, refuse_foreign
 from clir.support.errors import ClirError, UsageError
 
 LETTERS = "abcdefghijklmnop"

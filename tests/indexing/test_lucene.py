@@ -13,6 +13,7 @@ import pytest
 
 from clir.corpora.collection import Document
 from clir.indexing import analyzers, lucene
+from clir.indexing.documents import documents_fingerprint
 from clir.indexing.lucene import build_lucene_index, open_lucene_index
 from clir.support import jvm
 from clir.support.errors import ClirError, UsageError
@@ -50,8 +51,7 @@ def test_manifest_and_fingerprint(built: Path) -> None:
     assert manifest["data"] == {"source": "four.jsonl"}
     index = open_lucene_index(built)
     assert (index.language, index.analyzer, index.documents) == ("en", "en", 4)
-    dense = pytest.importorskip("clir.indexing.dense")
-    assert index.documents_fingerprint == dense.documents_fingerprint(DOCUMENTS)
+    assert index.documents_fingerprint == documents_fingerprint(DOCUMENTS)
 
 
 def test_terms_are_the_english_analyzers(built: Path) -> None:

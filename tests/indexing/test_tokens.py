@@ -1,0 +1,312 @@
+"""Token indexes: the encoder's vectors in the file, over kills, and what is refused with nothing touched."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clir.corpora.collection import Document
+from clir.encoding.encoder import load_encoder, token_encoder
+from clir.encoding.token_vectors import TokenVectors
+from clir.indexing.documents import documents_fingerprint
+from clir.indexing.encoded import check_encoder, refuse_foreign
+from clir.indexing.tokens import build_token_index, open_token_index
+from clir.support.errors import ClirError, UsageError
+
+# Every third has no words, hence no tokens.
+DOCUMENTS = [Document(f"{number:03}", " ".join(["well", "the old pump"][: number % 3] * number)) for number in range(9)]
+DOCUMENTS.append(Document("NA", "goats", "About"))
+
+
+class WordEncoder:
+    """A vector for each word, made of its letters; remembers what it was asked to encode."""
+
+    name = "words"
+    dimension = 4
+
+    def __init__(self, limit: int = 50, version: str = "one") -> None:
+        self.limit, self.version = limit, version
+        self.seen: list[str] = []
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        raise NotImplementedError
+
+    encode_documents = encode_queries
+
+    def encode_query_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        words = [text.split()[: self.limit] for text in texts]
+        return TokenVectors.of([np.array([of_word(word) for word in some]).reshape(-1, 4) for some in words], 4)
+
+    def encode_document_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        self.seen.extend(texts)
+        return self.encode_query_tokens(texts)
+
+    def token_limit(self, side: str) -> int:
+        return self.limit
+
+    def fingerprint(self, side: str) -> str:
+        return f"words {self.version} {side}"
+
+
+def of_word(word: str) -> np.ndarray:
+    vector = np.array([word.count("e") + 0.1, word.count("l"), -word.count("p"), len(word)], dtype=np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+class Interrupted(WordEncoder):
+    """Stops, as a kill would, when it has encoded `calls` windows."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.calls = calls
+
+    def encode_document_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        self.calls -= 1
+        if self.calls < 0:
+            raise KeyboardInterrupt
+        return super().encode_document_tokens(texts)
+
+
+def read(documents: Iterable[Document] = DOCUMENTS) -> Callable[[], Iterable[Document]]:
+    return lambda: iter(documents)
+
+
+def contents(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in ("values", "offsets", "docid")]
+
+
+def begin(output: Path, windows: int) -> Path:
+    """Leave an unfinished run of `windows` windows of 3 documents behind; its work folder."""
+    with pytest.raises(KeyboardInterrupt):
+        build_token_index(read(), Interrupted(windows), output, window=3)
+    assert not output.exists()
+    return output.with_name(f".{output.name}.encoding")
+
+
+def test_values_are_the_encoders_vectors_in_a_row_and_offsets_say_whose(tmp_path: Path) -> None:
+    index = build_token_index(read(), WordEncoder(), tmp_path / "index", window=4)
+    assert sorted(path.name for path in index.path.iterdir()) == ["docid", "meta.json", "offsets", "values"]
+    expected = [np.array([of_word(word) for word in doc.contents.split()]).reshape(-1, 4) for doc in DOCUMENTS]
+    values = np.concatenate(expected)
+    assert (index.path / "values").read_bytes() == values.astype("<f2").tobytes()
+    offsets = np.cumsum([0, *map(len, expected)])
+    assert (index.path / "offsets").read_bytes() == offsets.astype("<i8").tobytes()
+    assert (index.path / "docid").read_text() == "".join(f"{doc.docid}\n" for doc in DOCUMENTS)
+    assert (index.documents, index.tokens, index.dimension, index.limit) == (10, len(values), 4, 50)
+    assert any(len(rows) == 0 for rows in expected), "a document without tokens is among them"
+
+
+def test_the_manifest_says_what_the_index_holds(tmp_path: Path) -> None:
+    index = build_token_index(read(), WordEncoder(), tmp_path / "index", window=4, about={"data": {"source": "x"}})
+    made = json.loads((index.path / "meta.json").read_text())
+    assert (made["kind"], made["documents"], made["dimension"], made["window"]) == ("token", 10, 4, 4)
+    assert (made["stored"], made["token limit"], made["tokens"]) == ("float16", 50, index.tokens)
+    assert (made["encoder"], made["encoder fingerprint"]) == ("words", "words one document")
+    assert made["data"] == {"source": "x"}
+    assert made["documents sha256"] == documents_fingerprint(DOCUMENTS) == index.documents_fingerprint
+    assert index == open_token_index(index.path)
+
+
+def test_float32_keeps_every_bit(tmp_path: Path) -> None:
+    encoder = WordEncoder()
+    index = build_token_index(read(), encoder, tmp_path / "index", stored="float32")
+    expected = encoder.encode_query_tokens([doc.contents for doc in DOCUMENTS])
+    found = index.read(0, 10)
+    np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(found.offsets, expected.offsets)
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 20, 10_000])
+def test_blocks_are_all_documents_in_order_within_bounds(tmp_path: Path, tokens: int) -> None:
+    index = build_token_index(read(), WordEncoder(), tmp_path / "index")
+    whole, at = index.read(0, 10), 0
+    for first, block in index.blocks(tokens):
+        assert first == at and len(block) >= 1 and block.values.dtype == np.float32
+        assert len(block.values) <= tokens or len(block) == 1
+        for number in range(len(block)):
+            np.testing.assert_array_equal(block[number], whole[at + number])
+        at += len(block)
+    assert at == 10
+
+
+def test_no_tokens_at_all_are_an_index_too(tmp_path: Path) -> None:
+    index = build_token_index(read([Document("a", " "), Document("b", "")]), WordEncoder(), tmp_path / "index")
+    assert (index.documents, index.tokens, [len(block) for _, block in index.blocks(10)]) == (2, 0, [2])
+
+
+@pytest.mark.parametrize("windows", [0, 1, 3])
+def test_an_unfinished_run_goes_on_after_its_last_whole_window(tmp_path: Path, windows: int) -> None:
+    build_token_index(read(), WordEncoder(), tmp_path / "whole", window=3)
+    work = begin(tmp_path / "index", windows)
+    if windows:
+        for name in ("values", "offsets", "docid"):
+            with open(work / name, "ab") as file:
+                file.write(b"what a kill wrote beyond its progress")
+    encoder = WordEncoder()
+    build_token_index(read(), encoder, tmp_path / "index", window=3)
+    assert contents(tmp_path / "index") == contents(tmp_path / "whole")
+    assert sorted(encoder.seen) == sorted(doc.contents for doc in DOCUMENTS[3 * windows :])
+
+
+@pytest.mark.parametrize("name", ["values", "offsets", "docid"])
+def test_a_work_folder_that_lost_bytes_is_begun_anew(tmp_path: Path, name: str) -> None:
+    build_token_index(read(), WordEncoder(), tmp_path / "whole", window=3)
+    work = begin(tmp_path / "index", 2)
+    os.truncate(work / name, (work / name).stat().st_size - 1)
+    encoder = WordEncoder()
+    build_token_index(read(), encoder, tmp_path / "index", window=3)
+    assert contents(tmp_path / "index") == contents(tmp_path / "whole")
+    assert len(encoder.seen) == 10
+
+
+@pytest.mark.parametrize(
+    ("encoder", "options"),
+    [
+        (WordEncoder(version="two"), {}),
+        (WordEncoder(limit=2), {}),
+        (WordEncoder(), {"stored": "float32"}),
+        (WordEncoder(), {"window": 5}),
+        (WordEncoder(), {"about": {"settings": {"precision": "bf16"}}}),
+    ],
+)
+def test_windows_of_another_encoder_or_other_settings_are_not_mixed_in(
+    tmp_path: Path, encoder: WordEncoder, options: dict[str, Any]
+) -> None:
+    begin(tmp_path / "index", 2)
+    encoder.seen.clear()
+    build_token_index(read(), encoder, tmp_path / "index", **{"window": 3, **options})
+    assert len(encoder.seen) == 10
+
+
+class NotFinite(WordEncoder):
+    def encode_document_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        vectors = super().encode_document_tokens(texts)
+        vectors[texts.index("well")][0, 2] = 1e6
+        return vectors
+
+
+class TooFew(WordEncoder):
+    def encode_document_tokens(self, texts: Sequence[str]) -> TokenVectors:
+        return super().encode_document_tokens(texts[1:])
+
+
+@pytest.mark.parametrize(
+    ("documents", "encoder", "message"),
+    [
+        ([], WordEncoder(), "no documents to encode"),
+        ([*DOCUMENTS, DOCUMENTS[1]], WordEncoder(), "docid '001' comes twice"),
+        ([*DOCUMENTS, Document("a b", "c")], WordEncoder(), "docid 'a b' is empty or has white space in it"),
+        (DOCUMENTS, NotFinite(), r"NaN or infinity \(as float16\) for document '001'"),
+        (DOCUMENTS, TooFew(), "gave token vectors of 3 texts with 4 dimensions, not of 4 with 4"),
+    ],
+)
+def test_what_is_refused_leaves_the_earlier_index_as_it_was(
+    tmp_path: Path, documents: list[Document], encoder: WordEncoder, message: str
+) -> None:
+    build_token_index(read(DOCUMENTS[:2]), WordEncoder(), tmp_path / "index")
+    before = contents(tmp_path / "index")
+    with pytest.raises(ClirError, match=message):
+        build_token_index(read(documents), encoder, tmp_path / "index", window=4)
+    assert contents(tmp_path / "index") == before
+
+
+def test_an_index_of_another_model_is_refused(tmp_path: Path) -> None:
+    index = build_token_index(read(), WordEncoder(), tmp_path / "index")
+    check_encoder(index, WordEncoder(limit=3))
+    with pytest.raises(ClirError, match=r"was made by another model \(document fingerprint words one document\)"):
+        check_encoder(index, WordEncoder(version="two"))
+
+
+def test_what_is_no_token_index_is_refused_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no index folder at .*nowhere"):
+        open_token_index(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match=r"is no token index \(it lacks the file values or offsets\)"):
+        open_token_index(tmp_path)
+    refuse_foreign(build_token_index(read(), WordEncoder(), tmp_path / "index").path, "token")
+    with pytest.raises(UsageError, match="exists and is no dense index of clir's"):
+        refuse_foreign(tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("docid", b"one\n", "is broken: 10 documents but 1 docids"),
+        ("values", b"1234", "is broken: its values have 4 bytes, not"),
+        ("offsets", np.arange(11).astype("<i8").tobytes(), "is broken: its offsets do not go from 0 to"),
+        ("meta.json", b"{}", r"is not the manifest of a token index \('documents'\)"),
+        ("meta.json", b"[", "is not a manifest"),
+    ],
+)
+def test_an_index_whose_parts_disagree_is_broken(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    index = build_token_index(read(), WordEncoder(), tmp_path / "index")
+    (index.path / name).write_bytes(content)
+    with pytest.raises(ClirError, match=message):
+        open_token_index(index.path)
+
+
+def test_another_way_of_keeping_vectors_is_named(tmp_path: Path) -> None:
+    index = build_token_index(read(), WordEncoder(), tmp_path / "index")
+    made = json.loads((index.path / "meta.json").read_text()) | {"stored": "int8"}
+    (index.path / "meta.json").write_text(json.dumps(made))
+    with pytest.raises(ClirError, match="keeps its vectors as 'int8', which this version does not read"):
+        open_token_index(index.path)
+
+
+def test_minilm_tokens_lie_in_the_index_as_the_model_gives_them(minilm: Path, tmp_path: Path) -> None:
+    encoder = token_encoder(load_encoder(str(minilm), batch_size=2))
+    index = build_token_index(read(), encoder, tmp_path / "index", window=4)
+    expected = encoder.encode_document_tokens([doc.contents for doc in DOCUMENTS])
+    found = index.read(0, 10)
+    np.testing.assert_array_equal(found.offsets, expected.offsets)
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-3)
+    check_encoder(index, encoder)
+
+
+SLOW_MODULE = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from test_tokens import WordEncoder
+
+class SlowEncoder(WordEncoder):
+    def encode_document_tokens(self, texts):
+        time.sleep(0.4)
+        return super().encode_document_tokens(texts)
+"""
+
+
+def test_a_killed_run_of_the_door_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "slow_words.py").write_text(SLOW_MODULE.format(tests=str(Path(__file__).parent)))
+    with open(tmp_path / "docs.jsonl", "w") as docs:
+        docs.writelines(json.dumps({"id": doc.docid, "contents": doc.contents}) + "\n" for doc in DOCUMENTS)
+    command = [
+        sys.executable, "-m", "clir.encode", "--tokens", "--corpus", "docs.jsonl", "--encoder",
+        "slow_words:SlowEncoder", "--window", "2", "--output", "index",
+    ]  # fmt: skip
+    settings: dict[str, Any] = {"cwd": tmp_path, "env": os.environ | {"PYTHONPATH": str(tmp_path)}}
+
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **settings)
+    progress = tmp_path / ".index.encoding" / "progress.json"
+    deadline = time.monotonic() + 120
+    while not (progress.exists() and json.loads(progress.read_text())["documents"] >= 4):
+        assert killed.poll() is None and time.monotonic() < deadline, killed.stderr and killed.stderr.read()
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    stored = json.loads(progress.read_text())["documents"]
+    assert 4 <= stored < 10 and not (tmp_path / "index").exists()
+
+    again = subprocess.run(command, capture_output=True, text=True, timeout=120, **settings)
+    assert (again.returncode, again.stdout) == (0, "index\n"), again.stderr
+    assert f"going on after {stored} documents that an earlier run encoded" in again.stderr
+    documents = [doc._replace(text=doc.contents, title="") for doc in DOCUMENTS]
+    whole = build_token_index(read(documents), WordEncoder(), tmp_path / "whole", window=2)
+    assert contents(tmp_path / "index") == contents(whole.path)
+    assert not progress.parent.exists()
