@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,9 +77,10 @@ class Plan(BaseModel):
     same order, and every student searches every collection.
 
     losses: names and, for each, a loss as in a recipe. students: what students start as (default: each
-    its teacher). training: other keys of a recipe, for all alike. languages: of the bitext, those that
-    are used. search: by single vectors, by tokens (`late`), or both. baseline: what the others are tested
-    against, a loss or `undistilled`. bm25: two more lines, with the topics and with their English.
+    its teacher). bitext: as for `clir.train`, $NAME from the environment. languages: of the bitext, those
+    that are used. training: other keys of a recipe, for all alike. search: by single vectors, by tokens
+    (`late`), or both. baseline: what the others are tested against, a loss or `undistilled`. bm25: two more
+    lines, with the topics and with their English.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -110,6 +112,14 @@ class Plan(BaseModel):
         """A list of names stands for losses of these names."""
         return {str(name): name for name in value} if isinstance(value, list) else value
 
+    @field_validator("bitext")
+    @classmethod
+    def _from_the_environment(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
+        expanded = tuple(os.path.expandvars(spec) for spec in specs)
+        if left := next((spec for spec in expanded if re.search(r"\$\w|\$\{", spec)), None):
+            raise ValueError(f"{left} names a variable that is not in the environment")
+        return expanded
+
     @model_validator(mode="after")
     def _sensible(self) -> Plan:
         taken = {"teacher", "student", "loss", "seed", "steps", "epochs", "flops", "pairs_per_language"}
@@ -137,6 +147,10 @@ class Plan(BaseModel):
                     "loss": loss.model_dump(mode="json"),
                 }  # fmt: skip
                 cells.append(Cell(name, budget, seed, parse_recipe(values, "training")))
+        folders: dict[str, Cell] = {}
+        for cell in cells:
+            if (other := folders.setdefault(cell.folder, cell)) is not cell:
+                raise UsageError(f"{other.loss!r} and {cell.loss!r} would lie in one folder, {cell.folder}: rename one")
         return cells
 
 

@@ -53,6 +53,7 @@ def test_a_folder_name_is_one_whatever_a_loss_is_called() -> None:
         ({"baseline": "cosine"}, "here: baseline: cosine is no loss of this comparison, nor undistilled"),
         ({"seeds": [1, 1]}, "here: seeds: one comes twice"),
         ({"budgets": [{"steps": 3, "flops": 1e9}]}, "here: budgets.0: a budget is steps, epochs or flops"),
+        ({"bitext": "sw=$NO_SUCH_FOLDER/a.tsv"}, "here: bitext: sw=$NO_SUCH_FOLDER/a.tsv names a variable"),
         ({"search": "sparse"}, "here: search.0: input should be 'dense' or 'late'"),
     ],
 )
@@ -67,9 +68,19 @@ def test_a_key_that_recipes_do_not_have_is_refused() -> None:
         parse_plan(SMALL | {"training": {"batchsize": 7}}, "here").cells()
 
 
+def test_names_that_would_share_a_folder_are_refused() -> None:
+    with pytest.raises(UsageError, match="'a b' and 'a-b' would lie in one folder"):
+        parse_plan(SMALL | {"losses": {"a b": "ot", "a-b": "mse"}}, "here").cells()
+
+
 def test_plans_come_from_files(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("teachers: t\nbitext: sw=a.tsv\ncollections: [demo/sw]\nlosses: [ot]\n")
     assert read_plan(tmp_path / "p.yaml").budgets == (Budget(),)
     (tmp_path / "q.yaml").write_text("teachers: t\n")
     with pytest.raises(UsageError, match=r"q\.yaml: losses: field required"):
         read_plan(tmp_path / "q.yaml")
+
+
+def test_folders_of_bitext_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_BITEXT", "/data/bitext")
+    assert parse_plan(SMALL | {"bitext": "sw=$MY_BITEXT/a.tsv"}, "here").bitext == ("sw=/data/bitext/a.tsv",)
