@@ -29,7 +29,7 @@ MEASURES = ("AP", "nDCG@10", "R@100")
 EPOCHS = 3
 RECIPE = {"loss": "ot", "batch_size": 32, "seed": 1}
 # Some seconds of work: a killed demo goes on from there.
-CHECKPOINT_STEPS = 20
+CHECKPOINT_STEPS = 10
 # BM25 finds next to nothing with Swahili words in English passages: its side of the hybrid reads the English
 # topics, which shows that each side may have its own text. Equal weights, untuned.
 HYBRID_WEIGHTS = (0.5, 0.5)

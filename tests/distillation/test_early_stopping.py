@@ -105,3 +105,22 @@ def test_a_killed_run_with_early_stopping_ends_like_an_unbroken_one(
     assert made["validation"] == again["validation"] and made["steps"] == again["steps"]
     assert len(made["validation"]["scores"]) == made["steps"] // 2
     assert sha256_of_file(tmp_path / "whole" / WEIGHTS) == sha256_of_file(tmp_path / "cut" / WEIGHTS)
+
+
+@pytest.mark.slow
+def test_event_files_hold_losses_and_scores(minilm: Path, pairs: list[Pair], tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    scores = iter([0.25, 0.5])
+    stopping = EarlyStopping(by="demo/sw", every=2)
+    output = distil(
+        recipe(minilm, steps=4, early_stopping=stopping), pairs, tmp_path / "student",
+        validate=lambda tower: next(scores), tensorboard=tmp_path / "events",
+    )  # fmt: skip
+    events = EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("eval/score")] == [(2, 0.25), (4, 0.5)]
+    logged = json.loads((output / "meta.json").read_text())["losses"]
+    written = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert [step for step, _ in written] == [step for step, _ in logged] == [1, 2, 3, 4]
+    assert [loss for _, loss in written] == pytest.approx([loss for _, loss in logged], abs=1e-4)

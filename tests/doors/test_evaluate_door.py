@@ -129,7 +129,7 @@ def test_the_clir_command_lists_the_doors_and_goes_through_them(door):
     listing = door(module="clir")
     assert listing.returncode == 0
     names = [line.split()[0] for line in listing.stdout.splitlines() if line.startswith("  ")]
-    assert names == ["train", "encode", "index", "search", "fuse", "evaluate", "fetch"]
+    assert names == ["train", "encode", "index", "search", "fuse", "evaluate", "compare", "fetch"]
     result = door("evaluate --qrels qrels.txt --runs a.run --measures AP --json", module="clir")
     assert json.loads(result.stdout) == {"a.run": {"AP": 1.0}}
     result = door("evaluate --qrels qrels.txt --runs no.run", module="clir")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-DOORS = ["train", "encode", "index", "search", "fuse", "evaluate", "fetch", "experiments.demo"]
+DOORS = ["train", "encode", "index", "search", "fuse", "evaluate", "compare", "fetch", "experiments.demo"]
 # What takes half a second and more to import, each.
 HEAVY = ("torch", "transformers", "sentence_transformers", "pyserini", "jnius", "polars", "ir_datasets", "ir_measures")
 # The calls that the project promises to keep working as written.
@@ -31,6 +31,7 @@ FAILING = {
     "index": "--corpus no.jsonl --language en --output out",
     "search": "--topics no.tsv --index nowhere --encoder nowhere --method dense --output out",
     "fuse": "--runs no.run none.run --method rrf --output out",
+    "compare": "--recipe no.yaml --output out",
     "evaluate": "--qrels no.txt --runs no.run",
     "fetch": "nothing",
     # Its folder would lie below a file.

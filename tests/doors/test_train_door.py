@@ -61,7 +61,7 @@ def test_the_manifest_says_what_made_the_student(school, minilm):
     assert (recipe["teacher"], recipe["student"]) == (str(minilm), str(minilm))
     assert (recipe["loss"]["name"], recipe["batch_size"], recipe["learning_rate"]) == ("ot", 4, 0.001)
     assert set(manifest["fingerprints"]) == {"query", "document"}
-    assert manifest["data"]["bitext"] == ["text.en,text.sw"]
+    assert manifest["data"]["bitext"] == ["sw=text.en,text.sw"]
     assert manifest["data"]["pairs by step"]["read"] == {"kept": 12}
     assert manifest["cost"]["student flops"] > manifest["cost"]["teacher flops"] > 0
     assert len(manifest["losses"]) >= 1
@@ -107,7 +107,9 @@ def test_a_killed_run_goes_on_with_the_same_weights(school, desk, door, minilm):
 
 @pytest.mark.slow
 def test_a_recipe_and_options_over_it(desk, door, minilm):
-    (desk / "r.yaml").write_text(f"teacher: {minilm}\nstudent: {minilm}\nloss: {{name: ot, epsilon: 0.2}}\nseed: 7\n")
+    (desk / "r.yaml").write_text(
+        f"teacher: {minilm}\nstudent: {minilm}\nloss: {{name: ot, solver: {{name: sinkhorn, epsilon: 0.2}}}}\nseed: 7\n"
+    )
     (desk / "more.tsv").write_text("Salt is cheap.\tGishiri na da arha.\nGood evening.\tBarka da yamma.\n")
     options = ("--recipe", "r.yaml", "--bitext", "sw=text.en,text.sw", "ha=more.tsv", "--held-out", "demo/sw")
     last = ("--iterations", "9", "--steps", "1", "--batch-size", "4", "--output", "out/student")
@@ -116,7 +118,12 @@ def test_a_recipe_and_options_over_it(desk, door, minilm):
     manifest = json.loads((desk / "out/student/meta.json").read_text())
     assert manifest["languages"] == ["ha", "sw"]
     loss = manifest["recipe"]["loss"]
-    assert (loss["name"], loss["epsilon"], loss["iterations"], manifest["recipe"]["seed"]) == ("ot", 0.2, 9, 7)
+    assert (loss["name"], loss["solver"]["epsilon"], loss["solver"]["iterations"], manifest["recipe"]["seed"]) == (
+        "ot",
+        0.2,
+        9,
+        7,
+    )
     assert manifest["data"]["held out"] == ["demo/sw"]
     assert "leakage" in manifest["data"]["pairs by step"]
 
@@ -158,9 +165,9 @@ def test_no_space_left(desk, door, minilm, checkpoint_steps, megabytes, reason):
         (("--language", "en"), "the foreign side of the bitext text.en,text.sw cannot be English"),
         (("--language", "sw", "ha"), "1 pieces of bitext but 2 languages: give one, or one each"),
         (("--bitext", "text.en,no.sw"), "bitext not found: no.sw"),
-        (("--bitext", "text.en"), "bitext text.en is neither a Moses pair (A.en,A.sw) nor a .tmx or .tsv file"),
+        (("--bitext", "text.en"), "bitext text.en is neither a Moses pair (A.en,A.sw) nor a .tmx, .tsv or .jsonl file"),
         (("--loss", "optimal"), "unknown loss 'optimal'"),
-        (("--marginals", "even"), "options: loss.marginals: input should be 'uniform' or 'norm'"),
+        (("--marginals", "even"), "options: loss.marginals: input should be 'uniform', 'norm' or 'idf'"),
         (("--loss", "mse", "--epsilon", ".1"), "options: this loss has no option 'epsilon'"),
         (("--recipe", "no.yaml"), "recipe not found: no.yaml"),
         (("--recipe", "typo.yaml"), "typo.yaml: unknown recipe key 'batchsize'; did you mean 'batch_size'?"),
