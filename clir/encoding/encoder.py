@@ -123,7 +123,7 @@ class TowerEncoder:
 
         spec = dataclasses.replace(self.spec(side), prompt="")
         if spec not in self._towers:
-            self._towers[spec] = load_tower(spec, self.device)
+            self._towers[spec] = load_tower(spec, self.device, to_read=True)
         return self._towers[spec]
 
     def _encode(self, texts: Sequence[str], side: Side) -> Vectors:

@@ -166,22 +166,31 @@ def pool(states: Tensor, mask: Tensor, mode: str) -> Tensor:
     return (states * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
 
 
-def load_tower(spec: TowerSpec, device: str = "cpu") -> Tower:
+def load_tower(spec: TowerSpec, device: str = "cpu", *, to_read: bool = False) -> Tower:
     """The tower that `spec` describes, in evaluation mode, float32, on `device`.
 
-    Raises ClirError if weights are missing or are not safetensors, or a tokenizer cannot be read.
+    Its transformer is the transformers library's, to be trained and saved; with `to_read`, where `bert` can
+    compute it, one that gives the same states and spares the library's import. Raises ClirError if weights
+    are missing or are not safetensors, or a tokenizer cannot be read.
     """
-    quiet_transformers()
     from safetensors import SafetensorError
-    from transformers import AutoModel
+
+    from clir.encoding.bert import load_bert
 
     weight_files(spec.transformer)
     try:
-        transformer = AutoModel.from_pretrained(str(spec.transformer), use_safetensors=True, dtype=torch.float32)
+        transformer = (load_bert(spec.transformer) if to_read else None) or _transformer(spec)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ClirError(f"cannot load the model in {spec.transformer}: {' '.join(str(error).split())}") from error
     tower = Tower(spec, transformer, _tokenizer(spec), _head(spec.head))
     return tower.to(device).eval()
+
+
+def _transformer(spec: TowerSpec) -> Any:
+    quiet_transformers()
+    from transformers import AutoModel
+
+    return AutoModel.from_pretrained(str(spec.transformer), use_safetensors=True, dtype=torch.float32)
 
 
 def _tokenizer(spec: TowerSpec) -> Any:
