@@ -111,7 +111,11 @@ def read_recipe(path: str | Path | None, overrides: Mapping[str, Any]) -> Recipe
                 raise unknown("loss", name, LOSS_NAMES)
         given = values.get("loss")
         values["loss"] = given if _names(given) == names else loss
-    return parse_recipe(values | chosen, str(path) if path else "options")
+    for key, value in chosen.items():
+        # Of what has keys of its own, only those that are given are overridden.
+        both = isinstance(value, Mapping) and isinstance(values.get(key), Mapping)
+        values[key] = {**values[key], **value} if both else value
+    return parse_recipe(values, str(path) if path else "options")
 
 
 def parse_recipe(values: Mapping[str, Any], where: str) -> Recipe:

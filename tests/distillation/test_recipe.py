@@ -279,3 +279,9 @@ def test_the_fingerprint_depends_on_recipe_and_data(change: dict[str, Any]) -> N
     assert recipe.fingerprint({"pairs": "a"}) == Recipe(teacher="t", student="t").fingerprint({"pairs": "a"})
     assert recipe.fingerprint({"pairs": "a"}) != recipe.fingerprint({"pairs": "b"})
     assert recipe.fingerprint({"pairs": "a"}) != recipe.model_copy(update=change).fingerprint({"pairs": "a"})
+
+
+def test_part_of_early_stopping_is_overridden(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("teacher: t\nearly_stopping: {by: afriqa/ha/dev, every: 7}\n")
+    stopping = read_recipe(tmp_path / "r.yaml", {"early_stopping": {"every": 9}}).early_stopping
+    assert stopping is not None and (stopping.by, stopping.every, stopping.patience) == ("afriqa/ha/dev", 9, 3)
