@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import json
@@ -30,7 +31,7 @@ def comparison_pairs(plan: Plan, folder: Path) -> tuple[list[Pair], Reports]:
     UsageError if a language of the plan has no pairs.
     """
     kept = folder / KEPT
-    key = _key(plan)
+    key = bitext_key(plan)
     made = _made(kept)
     if made.get("key") == key:
         return _read(kept), made["pairs by step"]
@@ -64,13 +65,18 @@ def _only(pairs: Sequence[Pair], languages: Sequence[str]) -> list[Pair]:
     return [pair for pair in pairs if pair.language in languages]
 
 
-def _key(plan: Plan) -> str:
+def bitext_key(plan: Plan) -> str:
+    """SHA-256 of what the pairs of a comparison come from: files, languages, cleaning, and what is held out."""
+    return _key(plan.bitext, plan.languages, plan.cleaning, tuple(sorted(_held_out(plan))))
+
+
+@functools.cache
+def _key(specs: tuple[str, ...], languages: tuple[str, ...] | None, cleaning: bool, held_out: tuple[str, ...]) -> str:
     files = [
         [source.language, [sha256_of_file(path) for path in source.paths], source.columns]
-        for source in parse_specs(plan.bitext)
+        for source in parse_specs(specs)
     ]
-    told = [files, plan.languages, plan.cleaning, sorted(_held_out(plan))]
-    return hashlib.sha256(json.dumps(told).encode("ascii")).hexdigest()
+    return hashlib.sha256(json.dumps([files, languages, cleaning, held_out]).encode("ascii")).hexdigest()
 
 
 def _made(kept: Path) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from clir.corpora.registry import open_collection
 from clir.distillation.losses import Loss
 from clir.distillation.recipe import Recipe, first_mistake, parse_recipe, read_yaml
 from clir.support.errors import UsageError
@@ -119,6 +120,11 @@ class Plan(BaseModel):
         if left := next((spec for spec in expanded if re.search(r"\$\w|\$\{", spec)), None):
             raise ValueError(f"{left} names a variable that is not in the environment")
         return expanded
+
+    @field_validator("collections")
+    @classmethod
+    def _by_their_own_ids(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(open_collection(name).id for name in names)
 
     @model_validator(mode="after")
     def _sensible(self) -> Plan:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clir.evaluation.significance import bootstrap_interval, holm, t_test
 from clir.experiments.comparison.plan import ORACLE, REFERENCES, UNDISTILLED, Plan
-from clir.experiments.comparison.run import Line, Workplace, line_of, methods, references
+from clir.experiments.comparison.run import Line, Workplace, finished, line_of, methods, references
 from clir.support.manifest import read_manifest
 
 Values = NDArray[np.float64]
@@ -152,12 +152,9 @@ def _values(plan: Plan, place: Workplace, row: Row, collection: str, method: str
     """For each seed the values over topics of each measure; empty if a seed is missing."""
     found = []
     for line in row.lines:
-        path = place.scores(line, collection, method)
-        if not path.exists():
+        if not finished(plan, place, line, collection, method):
             return []
-        topics = json.loads(path.read_text("utf-8"))["topics"]
-        if any(measure not in scores for scores in topics.values() for measure in plan.measures):
-            return []
+        topics = json.loads(place.scores(line, collection, method).read_text("utf-8"))["topics"]
         found.append({m: np.array([scores[m] for scores in topics.values()]) for m in plan.measures})
     return found
 

@@ -14,7 +14,7 @@ from clir.corpora.qrels import Qrels
 from clir.corpora.registry import open_collection
 from clir.encoding.encoder import Encoder, load_encoder
 from clir.evaluation.measures import evaluate
-from clir.experiments.comparison.bitext import comparison_pairs
+from clir.experiments.comparison.bitext import bitext_key, comparison_pairs
 from clir.experiments.comparison.plan import BM25, BM25_ORACLE, ORACLE, UNDISTILLED, Cell, Plan
 from clir.experiments.indexes import ROOT
 from clir.experiments.search import Method, SearchOptions, collection_sides, provenance, search
@@ -122,16 +122,31 @@ def _qrels(collection: Collection) -> Qrels:
 def is_done(plan: Plan, place: Workplace, line: Line) -> bool:
     """Whether every search of a line is there."""
     wanted = [(name, method) for name in plan.collections for method in methods(plan, line)]
-    return all(_finished(plan, place.scores(line, *search_)) for search_ in wanted)
+    return all(finished(plan, place, line, name, method) for name, method in wanted)
 
 
-def _finished(plan: Plan, scores: Path) -> bool:
-    """Whether a search is there, with all measures that the plan asks for."""
+def finished(plan: Plan, place: Workplace, line: Line, collection: str, method: str) -> bool:
+    """Whether a search is there, with all measures that the plan asks for.
+
+    Raises UsageError if it is there but of another recipe or bitext: its number must not pass for the plan's.
+    """
+    path = place.scores(line, collection, method)
     try:
-        made = json.loads(scores.read_text("utf-8"))
+        made = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return False
+    if made["made from"] != made_from(plan, line):
+        raise UsageError(
+            f"{path.parent} was made by another plan: choose another --output, or remove it and its student"
+        )
     return made["hits"] == plan.hits and set(plan.measures) <= made["average"].keys()
+
+
+def made_from(plan: Plan, line: Line) -> str | None:
+    """What a line's numbers depend on beside its folder's name: recipe and bitext of a student, a model's weights."""
+    if line.cell is not None:
+        return line.cell.recipe.fingerprint({"bitext": bitext_key(plan)})
+    return load_encoder(line.encoder).fingerprint("query") if line.encoder else None
 
 
 def _train(plan: Plan, place: Workplace, cell: Cell, pairs: Sequence[Pair], reports: Any) -> None:
@@ -150,8 +165,7 @@ def _search_all(plan: Plan, place: Workplace, line: Line, collections: Sequence[
     encoder: Encoder | None = None
     for collection in collections:
         for method in methods(plan, line):
-            scores = place.scores(line, collection.id, method)
-            if _finished(plan, scores) or not _has_topics(collection, line.topics_language):
+            if finished(plan, place, line, collection.id, method) or not _has_topics(collection, line.topics_language):
                 continue
             if line.encoder and encoder is None:
                 encoder = load_encoder(line.encoder, device=place.device)
@@ -177,5 +191,5 @@ def _search(
             write_run(run, output)
     write_json(
         place.scores(line, collection.id, method),
-        {"hits": plan.hits, "average": scored.average, "topics": scored.per_topic},
+        {"made from": made_from(plan, line), "hits": plan.hits, "average": scored.average, "topics": scored.per_topic},
     )

@@ -159,3 +159,14 @@ def test_nothing_done_yet_is_said(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "nothing holds no results of this plan yet" in done.stderr
     assert io.StringIO(done.stderr).readlines()[-1].count("\n") == 1 and not (folder / "nothing").exists()
+
+
+def test_scores_of_another_plan_do_not_pass_for_this_ones(
+    folder: Path, whole: subprocess.CompletedProcess[str]
+) -> None:
+    plan = yaml.safe_load((folder / "plan.yaml").read_text())
+    plan["training"]["learning_rate"] = 0.0005
+    (folder / "changed.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
+    done = compare(folder, "whole", "--tables-only", "--recipe", "changed.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "was made by another plan: choose another --output, or remove it and its student" in done.stderr

@@ -73,6 +73,10 @@ def test_names_that_would_share_a_folder_are_refused() -> None:
         parse_plan(SMALL | {"losses": {"a b": "ot", "a-b": "mse"}}, "here").cells()
 
 
+def test_collections_go_by_their_own_ids() -> None:
+    assert parse_plan(SMALL | {"collections": ["afriqa/sw/test"]}, "here").collections == ("afriqa/swa/test",)
+
+
 def test_plans_come_from_files(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("teachers: t\nbitext: sw=a.tsv\ncollections: [demo/sw]\nlosses: [ot]\n")
     assert read_plan(tmp_path / "p.yaml").budgets == (Budget(),)
