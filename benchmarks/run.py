@@ -7,193 +7,24 @@ else the machine does falls on both. Nothing is asserted of a time; what is asse
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import io
 import json
-import random
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from against_pyserini import E5, HITS, MINILM, bm25_search, dense_search, encode_speed, hybrid_search
+from sides import Bench, Result, door, in_turns, pyserini
 
-from clir.corpora.collection import Document
-from clir.corpora.demo_collection import demo_file
-from clir.corpora.registry import open_collection
-from clir.experiments.demo import offline_model
 from clir.runs.trec import read_run
 from clir.support.errors import ClirError
 from clir.support.files import write_json
 from clir.support.manifest import processor, versions
 from clir.support.progress import say
-
-MODELS = Path(__file__).resolve().parents[1] / "encoders" / "models"
-MINILM, E5 = "all-MiniLM-L6-v2", "multilingual-e5-small"
-# How Pyserini is told what the model folder says: prompts, and the length at which texts are cut.
-PEER_OPTIONS: dict[str, dict[str, Any]] = {
-    MINILM: {"document": None, "query": None, "max_length": 256},
-    E5: {"document": "passage:", "query": "query:", "max_length": 512},
-}
-BATCH_SIZE = 32
-HITS = 1000
-TIMEOUT = 3600
-# A module of Pyserini's as the program it is, in a process with the Java that pip brought and no OpenAI key.
-LAUNCHER = """
-import os, runpy, sys
-from clir.support import jvm
-jvm.start()
-os.environ.setdefault("OPENAI_API_KEY", "placeholder")
-sys.argv = sys.argv[1:]
-runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What was measured on both sides, round by round: seconds, or units a second (`unit` says which)."""
-
-    name: str
-    what: str
-    peer: str
-    unit: str
-    ours: list[float]
-    theirs: list[float]
-
-    @property
-    def times_faster(self) -> float:
-        """How many times as fast as the peer, by medians."""
-        ours, theirs = statistics.median(self.ours), statistics.median(self.theirs)
-        return theirs / ours if self.unit in ("s", "ms") else ours / theirs
-
-
-@dataclasses.dataclass(frozen=True)
-class Bench:
-    """The sizes of a session and its folder for files."""
-
-    folder: Path
-    passages: int
-    topics: int
-    rounds: int
-    models: tuple[str, ...]
-
-
-def encode_speed(bench: Bench) -> Iterator[Result]:
-    """Documents a second into an index: `clir.encode`'s engine and `pyserini.encode`'s, models already loaded."""
-    from clir.encoding.encoder import computes_bf16, load_encoder
-    from clir.encoding.quiet import quiet_transformers
-    from clir.support.jvm import pyserini_module
-
-    quiet_transformers()
-    documents = passages(bench.passages)
-    corpus, few = bench.folder / "docs.jsonl", bench.folder / "few.jsonl"
-    write_corpus(documents, corpus)
-    write_corpus(documents[:BATCH_SIZE], few)
-    auto = pyserini_module("pyserini.encode").AutoDocumentEncoder
-    precisions = ["fp32", "bf16"] if computes_bf16("cpu") else ["fp32"]
-    if "bf16" not in precisions:
-        say("encode: this processor does not compute in bf16; only fp32 is measured")
-    for name in bench.models:
-        folder = str(offline_model(name, MODELS))
-        peer = auto(folder, device="cpu", pooling="mean", l2_norm=True, prefix=PEER_OPTIONS[name]["document"])
-        for precision in precisions:
-            encoder = load_encoder(folder, batch_size=BATCH_SIZE, precision=precision)  # type: ignore[arg-type]
-            outputs = bench.folder / "ours", bench.folder / "theirs"
-            with quiet():
-                clir_encoding(encoder, documents[:BATCH_SIZE], outputs[0])()
-                pyserini_encoding(peer, name, few, outputs[1])()
-            check_vectors(*outputs, tolerance=0.05 if precision == "bf16" else 1e-3)
-            ours = clir_encoding(encoder, documents, outputs[0])
-            theirs = pyserini_encoding(peer, name, corpus, outputs[1])
-            rates = in_turns(ours, theirs, bench.rounds, f"encode {name} {precision}")
-            per_second = [[len(documents) / seconds for seconds in side] for side in rates]
-            yield Result("encode", f"{name}, {precision}", "pyserini.encode, fp32", "documents/s", *per_second)
-
-
-def clir_encoding(encoder: Any, documents: Sequence[Document], output: Path) -> Callable[[], None]:
-    """Our side of `encode_speed`."""
-    from clir.indexing.dense import build_dense_index
-
-    def encode() -> None:
-        build_dense_index(lambda: iter(documents), encoder, output, total=len(documents))
-
-    return encode
-
-
-def pyserini_encoding(encoder: Any, model: str, corpus: Path, output: Path) -> Callable[[], None]:
-    """The loop of `python -m pyserini.encode ... output --to-faiss`, with its own parts."""
-    from clir.support.jvm import pyserini_module
-
-    read = pyserini_module("pyserini.encode").JsonlCollectionIterator
-    write = pyserini_module("pyserini.encode.optional").FaissRepresentationWriter
-
-    def encode() -> None:
-        writer = write(str(output), dimension=encoder.model.config.hidden_size)
-        with writer:
-            for batch in read(str(corpus), ["text"], None, "\n")(BATCH_SIZE):
-                max_length = PEER_OPTIONS[model]["max_length"]
-                batch["vector"] = encoder.encode(texts=batch["text"], max_length=max_length, fp16=False, add_sep=False)
-                writer.write(batch, ["text"])
-
-    return encode
-
-
-def check_vectors(ours: Path, theirs: Path, tolerance: float) -> None:
-    """Raise ClirError unless two indexes hold the same vectors."""
-    import faiss
-
-    indexes = [faiss.read_index(str(path / "index")) for path in (ours, theirs)]
-    vectors = [index.reconstruct_n(0, index.ntotal) for index in indexes]
-    difference = np.abs(vectors[0] - vectors[1]).max()
-    if not difference <= tolerance:
-        raise ClirError(f"not the same work: the two sides' vectors differ by {difference:.2g}")
-
-
-def dense_search(bench: Bench) -> Iterator[Result]:
-    """The whole process of `clir.search --method dense` and of `pyserini.search.faiss` on one index."""
-    from clir.encoding.encoder import load_encoder
-
-    documents, topics = passages(bench.passages), demo_file("topics.sw.tsv")
-    for name in bench.models:
-        model, index = offline_model(name, MODELS), bench.folder / f"dense-{name}"
-        with quiet():
-            clir_encoding(load_encoder(str(model), batch_size=BATCH_SIZE), documents, index)()
-        ours, theirs = bench.folder / "ours.run", bench.folder / "theirs.run"
-        common = ["--topics", topics, "--index", index, "--hits", HITS]
-        prefix = PEER_OPTIONS[name]["query"]
-        peer = ["--encoder-class", "auto", "--encoder", model, "--pooling", "mean", "--l2-norm"]
-        peer += ["--query-prefix", prefix] if prefix else []
-        sides = (
-            door("search", "--method", "dense", *common, "--encoder", model, "--output", ours),
-            pyserini("search.faiss", *common, *peer, "--output", theirs),
-        )
-        seconds = in_turns(*sides, bench.rounds, f"search dense {name}")
-        check_runs(ours, theirs)
-        yield Result("search-dense", f"{name}, whole process", "pyserini.search.faiss", "s", *seconds)
-
-
-def bm25_search(bench: Bench) -> Iterator[Result]:
-    """The whole process of `clir.search --method bm25` and of `pyserini.search.lucene` on one index."""
-    from clir.indexing.lucene import build_lucene_index
-
-    with quiet():
-        index = build_lucene_index(passages(bench.passages), bench.folder / "lucene", "en")
-    ours, theirs = bench.folder / "ours.run", bench.folder / "theirs.run"
-    common = ["--topics", demo_file("topics.en.tsv"), "--index", index, "--hits", HITS]
-    sides = (
-        door("search", "--method", "bm25", *common, "--output", ours),
-        pyserini("search.lucene", "--bm25", *common, "--output", theirs),
-    )
-    seconds = in_turns(*sides, bench.rounds, "search bm25")
-    check_runs(ours, theirs)
-    yield Result("search-bm25", "whole process", "pyserini.search.lucene", "s", *seconds)
 
 
 def run_reading(bench: Bench) -> Iterator[Result]:
@@ -246,6 +77,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Iterator[Result]]] = {
     "encode": encode_speed,
     "search-dense": dense_search,
     "search-bm25": bm25_search,
+    "search-hybrid": hybrid_search,
     "read-run": run_reading,
     "fuse": fusing,
     "transport": transport,
@@ -260,77 +92,6 @@ def repeated(work: Callable[[], Any], count: int) -> Callable[[], None]:
             work()
 
     return run
-
-
-def in_turns(
-    ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int, what: str
-) -> tuple[list[float], list[float]]:
-    """Seconds of each side in each round; the sides take turns."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for number in range(1, rounds + 1):
-        for side, work in zip(seconds, (ours, theirs), strict=True):
-            with quiet():
-                started = time.perf_counter()
-                work()
-                side.append(time.perf_counter() - started)
-        say(f"{what}, round {number} of {rounds}: {seconds[0][-1]:.3g} s and {seconds[1][-1]:.3g} s")
-    return seconds
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep both sides' progress lines off the terminal."""
-    with contextlib.redirect_stderr(io.StringIO()):
-        yield
-
-
-def door(name: str, *options: object) -> Callable[[], None]:
-    """A door of clir's as a process."""
-    return process(f"clir.{name}", ["-m", f"clir.{name}", *options])
-
-
-def pyserini(name: str, *options: object) -> Callable[[], None]:
-    """A program of Pyserini's as a process."""
-    return process(f"pyserini.{name}", ["-c", LAUNCHER, f"pyserini.{name}", *options])
-
-
-def process(name: str, arguments: Sequence[object]) -> Callable[[], None]:
-    """Runs Python with `arguments` to its end; ClirError with the last line of its stderr if it fails."""
-
-    def run() -> None:
-        command = [sys.executable, *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise ClirError(f"{name} failed: {last}")
-
-    return run
-
-
-def check_runs(ours: Path, theirs: Path) -> None:
-    """Raise ClirError unless two runs are one: the same number of hits with the same scores, rank by rank."""
-    one, other = read_run(ours).frame, read_run(theirs).frame
-    if len(one) != len(other) or not np.allclose(one["score"].to_numpy(), other["score"].to_numpy(), atol=1e-4):
-        raise ClirError(f"not the same work: the runs {ours.name} and {theirs.name} differ")
-
-
-def passages(count: int) -> list[Document]:
-    """`count` passages of one to ten consecutive sentences of the demo's, 10 to 200 words, the same every time."""
-    text = " ".join(document.text for document in open_collection("demo/en").documents())
-    sentences = re.split(r"(?<=[.?!])\s+", text)
-    draw = random.Random(1)
-    made = []
-    for number in range(count):
-        start, length = draw.randrange(len(sentences) - 10), draw.randint(1, 10)
-        made.append(Document(f"d{number:05}", " ".join(sentences[start : start + length])))
-    return made
-
-
-def write_corpus(documents: Sequence[Document], path: Path) -> None:
-    """The documents as both programs read them."""
-    with open(path, "w", encoding="utf-8") as handle:
-        for document in documents:
-            handle.write(json.dumps({"id": document.docid, "text": document.contents}) + "\n")
 
 
 def write_big_run(path: Path, topics: int, seed: int) -> None:
@@ -377,9 +138,9 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="clir-bench-") as folder:
             bench = (
-                Bench(Path(folder), 200, 200, rounds, (MINILM,))
+                Bench(Path(folder), 200, 200, 40, rounds, (MINILM,))
                 if options.quick
-                else Bench(Path(folder), 1500, 5000, rounds, (MINILM, E5))
+                else Bench(Path(folder), 1500, 5000, 1000, rounds, (MINILM, E5))
             )
             results = [result for name in options.only or BENCHMARKS for result in BENCHMARKS[name](bench)]
     except ClirError as error:

@@ -54,7 +54,9 @@ def parser() -> Parser:
     languages = parser.add_argument_group("several languages")
     tags = "a file of id, tab, code; or a pattern that finds the code in an id"
     languages.add_argument("--topic-languages", metavar="FILE|PATTERN", help=tags)
-    languages.add_argument("--document-languages", metavar="FILE|PATTERN", help="the same for documents")
+    languages.add_argument(
+        "--document-languages", metavar="FILE|PATTERN|INDEX", help="the same for documents, or their index"
+    )
 
     again = parser.add_argument_group("results again")
     again.add_argument("--reproduce", metavar="FILE", help="run the commands of a file of results and compare scores")

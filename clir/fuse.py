@@ -19,6 +19,8 @@ python -m clir.fuse --runs bm25.run dense.run --method rrf --output fused.run
 python -m clir.fuse --runs bm25.run dense.run --method weighted --weights .3 .7 --output fused.run
 python -m clir.fuse --runs a.run b.run c.run --method combmnz --normalization zscore --depth 100 --output fused.run
 python -m clir.fuse --runs a.run b.run --method weighted --tune --qrels qrels.txt --measure nDCG@10 --output tuned.run
+python -m clir.fuse --runs mixed.run --method combsum --document-languages indexes/mixed --normalization over-topics \\
+    --output merged.run
 """
 DESCRIPTION = """Fuse two or more runs into one: TREC files, MS MARCO files or JSON, gzipped or not.
 
@@ -34,6 +36,9 @@ logisr    1 / rank^2, times the logarithm of that number + .01
 
 A document that a run lacks gets 0 from it, or its least normalised score (--missing minimum).
 
+With --document-languages the documents of each language are normalised and fused by themselves, then ordered together.
+One run will do: its languages are put on one scale.
+
 --tune chooses the parameters that are not given by cross-validation over judged topics. Every topic of the output is
 fused with what was chosen on other topics, so that the run may be tested; what all topics choose is printed beside."""
 TUNING: dict[str, Any] = {"qrels": None, "folds": 5, "seed": 0, "measure": "AP", "json": False}
@@ -42,7 +47,13 @@ TUNING: dict[str, Any] = {"qrels": None, "folds": 5, "seed": 0, "measure": "AP",
 def parser() -> Parser:
     """The options of this door."""
     parser = Parser("fuse", DESCRIPTION, EXAMPLES)
-    parser.add_argument("--runs", nargs="+", required=True, metavar="RUN", help="run files, two or more")
+    parser.add_argument(
+        "--runs",
+        nargs="+",
+        required=True,
+        metavar="RUN",
+        help="run files, two or more (or one with --document-languages)",
+    )
     parser.add_argument(
         "--method", metavar="METHOD", help="rrf, combsum, combmnz, combanz, weighted, borda, isr or logisr"
     )
@@ -57,7 +68,14 @@ def parser() -> Parser:
     parser.add_argument(
         "--normalization",
         metavar="NAME",
-        help="of scores, within each topic: minmax, zscore, sum, rank or none (default: minmax)",
+        help="of scores, within each topic: minmax, zscore, sum, rank or none; over-topics: a z-score over the hits of "
+        "all topics (default: minmax)",
+    )
+    parser.add_argument(
+        "--document-languages",
+        metavar="FILE|PATTERN|INDEX",
+        help="fuse the documents of each language by themselves, then order all: a file of docid, tab, code; a pattern "
+        "that finds the code in a docid; or an index that keeps languages",
     )
     parser.add_argument(
         "--missing", metavar="RULE", help="what a run gives a document it lacks: zero, or minimum (default: zero)"
@@ -80,28 +98,43 @@ def work(options: argparse.Namespace) -> None:
     from clir.runs.forms import check_form
     from clir.runs.fusion import check
     from clir.runs.run import check_tag
+    from clir.support.errors import UsageError
 
     parameters = _parameters(options)
-    check(len(options.runs), options.method, **parameters)
+    if not options.document_languages:
+        check(len(options.runs), options.method, **parameters)
     check_form(options.output_format)
     if options.runtag is not None:
         check_tag(options.runtag)
     _check_paths(options.runs, options.output)
     if options.tune:
+        if options.document_languages:
+            raise UsageError("--document-languages does not go with --tune")
         _tune(options, parameters)
     else:
         _fuse(options, parameters)
 
 
 def _fuse(options: argparse.Namespace, parameters: dict[str, Any]) -> None:
-    from clir.runs.fusion import fuse
+    from clir.runs.fusion import fuse, fuse_by_language
 
     with ThreadPoolExecutor() as pool:
         runs = _read(pool, options.runs)
         # What is hashed was just read: the files are in memory.
         files = pool.submit(_checksums, options)
-        fused = fuse(runs, options.method, tag=options.runtag, **parameters)
-        _write(options, fused, {"method": options.method, **parameters}, files.result())
+        described = {"method": options.method, **parameters}
+        if options.document_languages:
+            described["document languages"] = options.document_languages
+            fused = fuse_by_language(runs, _languages(runs, options), options.method, tag=options.runtag, **parameters)
+        else:
+            fused = fuse(runs, options.method, tag=options.runtag, **parameters)
+        _write(options, fused, described, files.result())
+
+
+def _languages(runs: Sequence[Run], options: argparse.Namespace) -> dict[str, str]:
+    from clir.indexing.document_languages import languages_of
+
+    return languages_of(options.document_languages, set().union(*(run.frame["docid"].to_list() for run in runs)))
 
 
 def _tune(options: argparse.Namespace, parameters: dict[str, Any]) -> None:

@@ -119,6 +119,8 @@ def tune(
     """
     wanted = parse([measure])[0] if isinstance(measure, str) else measure
     fixed: dict[str, Any] = {"normalization": normalization, "missing": missing, "hits": hits}
+    if normalization == "over-topics":
+        raise UsageError("normalization over-topics is over all topics at once, and tuning goes by parts of them")
     check(len(runs), method, rrf_k=RRF_K if rrf_k is None else rrf_k, weights=weights, depth=depth, **fixed)
     judged = qrels.topics
     if not 2 <= folds <= len(judged):

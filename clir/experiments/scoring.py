@@ -18,6 +18,7 @@ from clir.evaluation.languages import Matrix, Tags, language_matrix, language_sh
 from clir.evaluation.measures import Scores, evaluate, parse
 from clir.evaluation.report import Evidence, wanted_documents
 from clir.evaluation.summary import Summary
+from clir.indexing.document_languages import languages_of
 from clir.runs.forms import read_run
 from clir.runs.run import Run
 from clir.support.errors import ClirError, UsageError
@@ -136,7 +137,7 @@ def _languages(
     if of_documents is None:
         return {}, []
     docids = set(qrels.frame["docid"].to_list()).union(*(run.frame["docid"].to_list() for run in runs.values()))
-    documents = language_tags(of_documents, docids)
+    documents = languages_of(of_documents, docids)
     matrices = {}
     if of_topics is not None:
         topics = language_tags(of_topics, qrels.topics)

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from clir.corpora.collection import Document
+from clir.corpora.language_tags import language_tags
 from clir.corpora.languages import matching
 from clir.indexing.lines import read_lines
 from clir.support.errors import ClirError, UsageError
@@ -65,6 +66,26 @@ def document_languages(folder: str | Path) -> DocumentLanguages | None:
         raise ClirError(f"{path} has {len(names):,} languages: it is not a file of language codes")
     numbers = codes.cast(pl.Enum(names)).to_physical().to_numpy().astype(np.uint16)
     return DocumentLanguages(tuple(names.to_list()), numbers)
+
+
+def languages_of(source: str, docids: Iterable[str]) -> dict[str, str]:
+    """The language of each of `docids`, by an index's folder, or by a file or pattern as `language_tags` takes them.
+
+    Raises UsageError for a source that is none of these or an index that keeps no languages, ClirError for a docid
+    without a language, naming it.
+    """
+    folder = Path(source)
+    if not folder.is_dir():
+        return language_tags(source, docids)
+    if not (folder / FILE).exists():
+        raise UsageError(f"{source}: no index that keeps the languages of its documents (a file {FILE})")
+    own = dict(zip(read_lines(folder / "docid"), read_lines(folder / FILE), strict=True))
+    tags = {}
+    for docid in docids:
+        tags[docid] = own.get(docid, "")
+        if not tags[docid]:
+            raise ClirError(f"{source} gives no language for {docid!r}")
+    return tags
 
 
 def language_lines(batch: Iterable[Document]) -> bytes:

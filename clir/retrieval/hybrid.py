@@ -16,7 +16,8 @@ from clir.support.errors import UsageError
 class FusionOptions:
     """How two runs become one; see `clir.runs.fusion.fuse`.
 
-    `depth` is what each side is searched to (None: k); `sparse_depth` the sparse side, where it is another.
+    `depth` is what each side is searched to (None: k); `sparse_depth` the sparse side, where it is another. `missing` is
+    what a side gives a document that it has not found.
     """
 
     method: str = "rrf"
@@ -25,6 +26,7 @@ class FusionOptions:
     normalization: str = "minmax"
     depth: int | None = None
     sparse_depth: int | None = None
+    missing: str = "zero"
 
 
 class HybridSearcher:
@@ -47,7 +49,7 @@ class HybridSearcher:
         self._sparse_text = None if sparse_topics is None else {topic.qid: topic for topic in sparse_topics}
         check(
             2, self.fusion.method, rrf_k=self.fusion.rrf_k, weights=self.fusion.weights,
-            normalization=self.fusion.normalization, depth=self.fusion.depth,
+            normalization=self.fusion.normalization, missing=self.fusion.missing, depth=self.fusion.depth,
         )  # fmt: skip
         if self.fusion.sparse_depth is not None and self.fusion.sparse_depth < 1:
             raise UsageError(f"depth must be at least 1, not {self.fusion.sparse_depth}")
@@ -71,7 +73,7 @@ class HybridSearcher:
         options = self.fusion
         return fuse(
             [dense, sparse], options.method, rrf_k=options.rrf_k, weights=options.weights,
-            normalization=options.normalization, hits=k, tag="hybrid",
+            normalization=options.normalization, missing=options.missing, hits=k, tag="hybrid",
         )  # fmt: skip
 
     def _for_sparse(self, topics: Sequence[Topic]) -> Sequence[Topic]:

@@ -154,14 +154,19 @@ def _dense_feedback(options: argparse.Namespace) -> Average | DenseRocchio | Non
 def _fusion(options: argparse.Namespace) -> FusionOptions:
     """How a hybrid is fused; UsageError for a parameter that the method of fusion would not use."""
     check(2, options.fusion)
-    given = {"rrf_k": ("--rrf.k", options.rrf_k), "normalization": ("--normalization", options.normalization)}
+    given = {
+        "rrf_k": ("--rrf.k", options.rrf_k), "normalization": ("--normalization", options.normalization),
+        "missing": ("--missing", options.missing),
+    }  # fmt: skip
     for name, (option, value) in given.items():
         if value is not None and name not in READS[options.fusion]:
             raise UsageError(f"{option} means nothing to fusion method {options.fusion}")
     weights = tuple(options.weights) if options.weights else None
     rrf_k = 60.0 if options.rrf_k is None else options.rrf_k
     depth, sparse_depth = (*(options.depth or [None]), None)[:2]
-    normalization = options.normalization or "minmax"
+    normalization, missing = options.normalization or "minmax", options.missing or "zero"
     for one in (depth, sparse_depth):
-        check(2, options.fusion, rrf_k=rrf_k, weights=weights, normalization=normalization, depth=one)
-    return FusionOptions(options.fusion, rrf_k, weights, normalization, depth, sparse_depth)
+        check(
+            2, options.fusion, rrf_k=rrf_k, weights=weights, normalization=normalization, missing=missing, depth=one
+        )
+    return FusionOptions(options.fusion, rrf_k, weights, normalization, depth, sparse_depth, missing)

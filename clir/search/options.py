@@ -107,6 +107,7 @@ def _add_methods(parser: Parser) -> None:
     fusion.add_argument("--rrf.k", dest="rrf_k", type=float, metavar="K", help="for rrf: its k (default: 60)")
     fusion.add_argument("--weights", type=float, nargs=2, metavar=("DENSE", "SPARSE"), help="for weighted")
     fusion.add_argument("--normalization", metavar="N", help="of scores, as clir.fuse (default: minmax)")
+    fusion.add_argument("--missing", metavar="RULE", help="zero or minimum, as clir.fuse (default: zero)")
     fusion.add_argument(
         "--depth", type=int, nargs="+", metavar="D", help="hits fused: of both sides, or DENSE SPARSE (default: --hits)"
     )

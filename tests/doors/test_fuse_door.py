@@ -95,7 +95,7 @@ def test_weighted(door, tmp_path):
         ),
         (
             "--runs a.run b.run --method weighted --normalization max",
-            "unknown normalization 'max'; did you mean 'minmax'? (known: minmax, zscore, sum, rank, none)",
+            "unknown normalization 'max'; did you mean 'minmax'? (known: minmax, zscore, sum, rank, over-topics, none)",
         ),
         (
             "--runs a.run b.run --method rrf --runtag a\u00a0b",
@@ -185,3 +185,31 @@ def test_tuning_as_json_with_what_is_given_left_alone(door, judged):
     found = json.loads(result.stdout)
     assert (found["seed"], found["measure"]) == (3, "AP")
     assert set(found["means"]) == {"out of fold", "in sample", "untuned"}
+
+
+def test_languages_of_one_run_on_one_scale(door, tmp_path):
+    (tmp_path / "mixed.run").write_text("1 Q0 en_1 1 9 a\n1 Q0 en_2 2 8 a\n1 Q0 sw_1 3 2 a\n1 Q0 sw_2 4 1 a\n")
+    result = door(
+        "--runs mixed.run --method combsum --normalization zscore --document-languages ^([a-z]+)_ --output m.run"
+    )
+    assert (result.returncode, result.stderr) == (0, "m.run: 4 hits for 1 topics\n")
+    found = [line.split(" ")[2] for line in (tmp_path / "m.run").read_text().splitlines()]
+    assert found == ["sw_1", "en_1", "sw_2", "en_2"]
+    manifest = json.loads((tmp_path / "m.run.meta.json").read_text())
+    assert manifest["method"]["fusion"]["document languages"] == "^([a-z]+)_"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--runs a.run --method rrf --document-languages ^([a-z]+)_", "gives no language for 'x'"),
+        ("--runs a.run --method rrf --document-languages nowhere.tsv", "nowhere.tsv: no such file"),
+        ("--runs a.run --document-languages x.tsv --tune --qrels q", "--document-languages does not go with --tune"),
+        ("--runs a.run --method rrf", "fusion needs at least two runs, not 1"),
+    ],
+)
+def test_wrong_languages_are_one_line(door, arguments, message):
+    result = door(f"{arguments} --output f.run")
+    assert result.returncode in (1, 2)
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1

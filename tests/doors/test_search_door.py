@@ -143,7 +143,7 @@ def test_the_manifest_says_what_made_the_run(searched, library, minilm):
     assert (method["search"], method["k1"], method["b"]) == ("hybrid", 0.9, 0.4)
     assert method["fusion"] == {
         "method": "rrf", "rrf_k": 60.0, "weights": None, "normalization": "minmax", "depth": None,
-            "sparse_depth": None,
+            "sparse_depth": None, "missing": "zero",
     }  # fmt: skip
     assert method["encoder"] == str(minilm)
     assert method["query fingerprint"] == load_encoder(str(minilm)).fingerprint("query")

@@ -7,7 +7,7 @@ from test_dense_index import Interrupted, LetterEncoder, read
 
 from clir.corpora.collection import Document
 from clir.indexing.dense import build_dense_index
-from clir.indexing.document_languages import document_languages
+from clir.indexing.document_languages import document_languages, languages_of
 from clir.indexing.encoded import required_languages
 from clir.support.errors import ClirError, UsageError
 
@@ -54,3 +54,14 @@ def test_more_languages_than_documents_are_refused(tmp_path: Path) -> None:
         tags.write("sw\n")
     with pytest.raises(ClirError, match="is broken: 6 documents but 7 languages"):
         required_languages(index)
+
+
+def test_languages_of_docids_from_an_index(tmp_path: Path) -> None:
+    build_dense_index(read(DOCUMENTS), LetterEncoder(), tmp_path / "index", window=4)
+    assert languages_of(str(tmp_path / "index"), ["d3", "d5"]) == {"d3": "sw", "d5": "fil"}
+    for lacking in ("d1", "d9"):
+        with pytest.raises(ClirError, match=f"gives no language for '{lacking}'"):
+            languages_of(str(tmp_path / "index"), ["d0", lacking])
+    (tmp_path / "other").mkdir()
+    with pytest.raises(UsageError, match="no index that keeps the languages of its documents"):
+        languages_of(str(tmp_path / "other"), ["d0"])

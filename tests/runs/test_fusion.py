@@ -139,7 +139,10 @@ def by_formula(several, method, normalization, missing, weights):
     scores: dict[str, dict[str, float]] = {}
     for qid in {qid for run in several for qid in run}:
         rankings = [run.distinct()[qid] for run in several]
-        scaled = [normalized([hit.score for hit in ranking], normalization) for ranking in rankings]
+        if normalization == "over-topics":
+            scaled = [z_scores(run.distinct(), qid) for run in several]
+        else:
+            scaled = [normalized([hit.score for hit in ranking], normalization) for ranking in rankings]
         documents = {hit.docid for ranking in rankings for hit in ranking}
         for docid in documents:
             given, ranks = [], []
@@ -166,6 +169,13 @@ def by_formula(several, method, normalization, missing, weights):
                 "logisr": squares * np.log(len(found) + 0.01),
             }[method]
     return scores
+
+
+def z_scores(run: Run, qid: str) -> list[float]:
+    everything = [hit.score for topic in run for hit in run[topic]]
+    spread = max(everything) - min(everything)
+    # As for `normalized`, scores are whole numbers.
+    return [(hit.score - np.mean(everything)) / np.std(everything) if spread > 0.5 else 0.0 for hit in run[qid]]
 
 
 def normalized(scores: list[float], normalization: str) -> list[float]:

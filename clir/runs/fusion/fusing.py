@@ -39,11 +39,12 @@ def fuse(
     1 / rank^2 times the number of runs that found it, and times that number's logarithm. `clir.runs.fusion.methods` has
     formulas and sources.
 
-    `normalization` of scores within each topic: `minmax`, `zscore`, `sum`, `rank` or `none`. `missing` says what a run
-    gives a document that it did not retrieve, for a topic that it has, where scores are summed: `zero`, which is the
-    lower end of the `minmax` scale and the mean of the `zscore` scale, or `minimum`, its least normalised score for the
-    topic. A run says nothing of a topic that it lacks. `depth` cuts the inputs (before normalisation), `hits` the
-    output; None cuts nothing. The tag is `clir-<method>` if None.
+    `normalization` of scores within each topic: `minmax`, `zscore`, `sum`, `rank` or `none`; or `over-topics`, a
+    z-score over the hits of all topics. `missing` says what a run gives a document that it did not retrieve, for a
+    topic that it has, where scores are summed: `zero`, which is the lower end of the `minmax` scale and the mean of the
+    `zscore` scale, or `minimum`, its least normalised score for the topic. A run says nothing of a topic that it lacks.
+    `depth` cuts the inputs (before normalisation), `hits` the output; None cuts nothing. The tag is `clir-<method>` if
+    None.
 
     Topics come in order of their earliest place in any run. Sums are in float64 and in one order, so that the
     order of the runs (weights with them) does not matter; equal sums are ordered by docid, descending; the
@@ -53,6 +54,25 @@ def fuse(
         len(runs), method, rrf_k=rrf_k, weights=weights, normalization=normalization, missing=missing,
         depth=depth, hits=hits,
     )  # fmt: skip
+    return fuse_any(
+        runs, method, rrf_k=rrf_k, weights=weights, normalization=normalization, missing=missing,
+        depth=depth, hits=hits, tag=tag,
+    )  # fmt: skip
+
+
+def fuse_any(
+    runs: Sequence[Run],
+    method: str,
+    *,
+    rrf_k: float = 60,
+    weights: Sequence[float] | None = None,
+    normalization: str = "minmax",
+    missing: str = "zero",
+    depth: int | None = None,
+    hits: int | None = 1000,
+    tag: str | None = None,
+) -> Run:
+    """As `fuse`, with parameters that were checked, of any number of runs from one on."""
     together = side_by_side(runs, method, normalization=normalization, missing=missing, depth=depth)
     parameters = Parameters(rrf_k, shares(len(runs), weights))
 

@@ -1,4 +1,5 @@
-"""Scores of different runs on one scale: each is normalised within its topic, over the hits that are fused."""
+"""Scores of different runs on one scale: normalised over the hits that are fused, within each topic but for
+`over_topics`."""
 
 from __future__ import annotations
 
@@ -48,6 +49,23 @@ def by_rank(run: Run) -> Floats:
     return 1.0 - (run.ranks - 1) / _each(run, run.lengths)
 
 
+def over_topics(run: Run) -> Floats:
+    """(score - mean) / standard deviation (of the population) over the hits of all topics; 0 where all are equal, as in
+    `minmax`.
+
+    What a run says in general is taken out, and what it says of one topic stays: a run that finds little for a topic
+    is not lifted to the level of one that finds much, as it is by normalisation within the topic.
+    """
+    scores = as_they_are(run)
+    if not len(scores):
+        return scores
+    highest, lowest = (ordered(np.array([end], dtype=np.float32))[0] for end in (scores.max(), scores.min()))
+    if highest - lowest < run.lengths.max():
+        return np.zeros_like(scores)
+    centred = scores - scores.mean()
+    return centred / float(np.sqrt(np.square(centred).mean()))
+
+
 def as_they_are(run: Run) -> Floats:
     """The run's own scores."""
     return run.frame["score"].to_numpy().astype(np.float64)
@@ -58,6 +76,7 @@ NORMALIZATIONS: dict[str, Callable[[Run], Floats]] = {
     "zscore": zscore,
     "sum": unit_sum,
     "rank": by_rank,
+    "over-topics": over_topics,
     "none": as_they_are,
 }
 
