@@ -16,8 +16,8 @@ from clir.support.errors import UsageError
 class FusionOptions:
     """How two runs become one; see `clir.runs.fusion.fuse`.
 
-    `depth` is what each side is searched to (None: k); `sparse_depth` the sparse side, where it is another. `missing` is
-    what a side gives a document that it has not found.
+    `depth` is what each side is searched to (None: k); `sparse_depth` the sparse side, where it is another. `missing`
+    is what a side gives a document that it has not found.
     """
 
     method: str = "rrf"

@@ -20,6 +20,7 @@ def work(options: argparse.Namespace) -> None:
     """Search, write the run with its manifest, print its scores."""
     from clir.evaluation.measures import parse
     from clir.experiments.search import METHODS, check_judged, search
+    from clir.runs.forms import check_form
     from clir.runs.run import check_tag
     from clir.search.given import given_encoder, given_judgements, given_settings, given_sides
     from clir.support.command import at_least_one, use_threads
@@ -30,6 +31,7 @@ def work(options: argparse.Namespace) -> None:
     at_least_one(options, "hits", "threads", "batch_size", "query_tokens", "document_tokens", "candidates", "show")
     tag = options.runtag if options.runtag is not None else f"clir-{options.method}"
     check_tag(tag)
+    check_form(options.output_format)
     check_combination(options)
     measures = parse(options.measures)
     settings = given_settings(options)
@@ -54,14 +56,14 @@ def write(
 ) -> None:
     """The run and its manifest."""
     from clir.experiments.search import provenance
-    from clir.runs.trec import write_run
+    from clir.runs.forms import write_run
     from clir.support.manifest import manifest_beside
     from clir.support.progress import say
 
     about: dict[str, Any] = provenance(options.method, sides, encoder, settings)
     about["data"]["source"] = sources(options)
     with manifest_beside(options.output, kind="run", tag=run.tag, hits=options.hits, **about):
-        write_run(run, options.output)
+        write_run(run, options.output, options.output_format)
     empty = len(sides.topics) - len(run.topics)
     without = f"; {empty} topics found nothing" if empty else ""
     say(f"{options.output}: {len(run):,} hits for {len(run.topics):,} topics{without}")

@@ -166,7 +166,5 @@ def _fusion(options: argparse.Namespace) -> FusionOptions:
     depth, sparse_depth = (*(options.depth or [None]), None)[:2]
     normalization, missing = options.normalization or "minmax", options.missing or "zero"
     for one in (depth, sparse_depth):
-        check(
-            2, options.fusion, rrf_k=rrf_k, weights=weights, normalization=normalization, missing=missing, depth=one
-        )
+        check(2, options.fusion, rrf_k=rrf_k, weights=weights, normalization=normalization, missing=missing, depth=one)
     return FusionOptions(options.fusion, rrf_k, weights, normalization, depth, sparse_depth, missing)

@@ -115,7 +115,10 @@ def _add_methods(parser: Parser) -> None:
 
 def _add_out(parser: Parser) -> None:
     out = parser.add_argument_group("what comes out")
-    out.add_argument("--output", required=True, metavar="RUN", help="the TREC run (.gz: compressed)")
+    out.add_argument("--output", required=True, metavar="RUN", help="the run to write (.gz: compressed)")
+    out.add_argument(
+        "--output-format", metavar="FORM", help="trec, msmarco or json (default: by its name, .tsv msmarco, .json json)"
+    )
     out.add_argument("--runtag", metavar="TAG", help="the run's tag (default: clir-<method>)")
     out.add_argument("--measures", nargs="+", default=MEASURES, help=f"scores to print (default: {' '.join(MEASURES)})")
     out.add_argument("--json", action="store_true", help="print the scores as JSON")

@@ -35,6 +35,17 @@ def test_translated_topics_and_their_provenance(search, desk):
     assert manifest["method"]["translation"] == {"kind": "human", "collection": "demo/sw", "target": "en"}
 
 
+def test_a_run_in_another_form(search, desk):
+    done = search("--method", "bm25", "--topics-language", "en", output="ranking.tsv")
+    assert done.returncode == 0, done.stderr
+    found = read_run(desk / "english.run")
+    lines = [line.split("\t") for line in (desk / "ranking.tsv").read_text().splitlines()]
+    assert lines[: len(found[found.topics[0]])] == [
+        [found.topics[0], hit.docid, str(rank)] for rank, hit in enumerate(found[found.topics[0]], 1)
+    ]
+    assert len(lines) == len(found)
+
+
 def test_feedback_changes_the_ranking_and_is_in_the_manifest(search, desk):
     done = search("--method", "bm25", "--topics-language", "en", "--rm3", "--fb-docs", "3", output="rm3.run")
     assert done.returncode == 0, done.stderr
