@@ -116,6 +116,7 @@ def parser() -> Parser:
         help="score the student in between, by finding held-out translations or on a collection (a dev split), stop "
         "when it gets no better, keep the best",
     )  # fmt: skip
+    stop.add_argument("--stop-search", metavar="dense|late", help="how that collection is searched (default: dense)")
     stop.add_argument("--every", type=int, metavar="N", help="steps between scores (default: 50)")
     stop.add_argument("--patience", type=int, metavar="K", help="scores in a row that are no better (default: 3)")
 
@@ -180,9 +181,14 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     from clir.support.errors import UsageError
 
     overrides = {name: getattr(options, name) for name in RECIPE_OPTIONS}
-    stopping = {"by": options.stop_by, "every": options.every, "patience": options.patience}
-    if any(value is not None for value in stopping.values()):
-        overrides["early_stopping"] = {key: value for key, value in stopping.items() if value is not None}
+    given = {
+        "by": options.stop_by,
+        "search": options.stop_search,
+        "every": options.every,
+        "patience": options.patience,
+    }
+    if stopping := {key: value for key, value in given.items() if value is not None}:
+        overrides["early_stopping"] = stopping
     if not options.recipe and not overrides["teacher"]:
         raise UsageError("--teacher is needed (or a --recipe that names one)")
     recipe = read_recipe(options.recipe, overrides)

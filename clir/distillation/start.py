@@ -50,8 +50,8 @@ def check_late_interaction(recipe: Recipe, start: TowerEncoder, teacher: TowerEn
         raise UsageError(f"{named}: its student must be its copy, or an earlier student of it, without another head")
     if recipe.loss.by_sentence():
         raise UsageError(f"{named} and has no sentence vectors: choose losses on tokens (late-interaction, ot, ...)")
-    if recipe.early_stopping is not None:
-        raise UsageError(f"{named}: early stopping, which compares sentence vectors, is not done with it")
+    if recipe.early_stopping is not None and recipe.early_stopping.search != "late":
+        raise UsageError(f"{named} and has no sentence vectors: early stopping is by a collection, with search late")
     if recipe.trim_vocabulary != "none":
         raise UsageError(f"{named}: trim_vocabulary is not done with it")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clir.corpora.bitext import Pair
 
@@ -26,6 +26,7 @@ class EarlyStopping(BaseModel):
     by: `bitext`, the accuracy of finding each of `pairs` held-out foreign sentences' English side among
     all of them (`pairs` are taken from the training pairs, alike from every language), or the id of a
     collection, whose topics are searched and scored by `measure`: a dev split, never what is reported.
+    search: `dense`, by sentence vectors, or `late`, by tokens over every document.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +35,13 @@ class EarlyStopping(BaseModel):
     patience: int = Field(default=3, ge=1)
     pairs: int = Field(default=500, ge=2)
     measure: str = "AP"
+    search: Literal["dense", "late"] = "dense"
+
+    @model_validator(mode="after")
+    def _searched(self) -> EarlyStopping:
+        if self.by == BITEXT and self.search != "dense":
+            raise ValueError("search: late needs a collection to search (by: its id)")
+        return self
 
 
 def held_out_pairs(pairs: Sequence[Pair], count: int) -> tuple[list[Pair], list[Pair]]:

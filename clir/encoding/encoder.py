@@ -149,6 +149,11 @@ class TowerEncoder:
             self._towers[spec] = loaded
         return self._towers[spec]
 
+    def with_query_tower(self, tower: Tower) -> TowerEncoder:
+        """The same, with `tower` (a student in training) reading the queries as this model's tower would."""
+        spec = dataclasses.replace(self.spec("query"), prompt="")
+        return dataclasses.replace(self, device=str(next(tower.parameters()).device), _towers={spec: tower})
+
     def _encode(self, texts: Sequence[str], side: Side) -> Vectors:
         import torch
 
