@@ -53,9 +53,9 @@ class _Embeddings(nn.Module):
     def __init__(self, config: SimpleNamespace) -> None:
         super().__init__()
         width = config.hidden_size
-        self.word_embeddings = nn.Embedding(config.vocab_size, width)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, width)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, width)
+        self.word_embeddings = _embedding(config.vocab_size, width)
+        self.position_embeddings = _embedding(config.max_position_embeddings, width)
+        self.token_type_embeddings = _embedding(config.type_vocab_size, width)
         self.LayerNorm = nn.LayerNorm(width, eps=config.layer_norm_eps)
         self._padding = config.pad_token_id if config.model_type in ROBERTA_LIKE else None
 
@@ -91,6 +91,11 @@ class _Layer(nn.Module):
 
     def _by_head(self, states: Tensor) -> Tensor:
         return states.view(*states.shape[:2], self.heads, -1).transpose(1, 2)
+
+
+def _embedding(count: int, width: int) -> nn.Embedding:
+    # With a weight given torch draws none: on the device "meta" drawing imports its compiler, for two seconds.
+    return nn.Embedding(count, width, _weight=torch.empty(count, width))
 
 
 def _output(inner: int, width: int, eps: float) -> nn.ModuleDict:
