@@ -75,7 +75,10 @@ def parser() -> Parser:
     loss.add_argument("--epsilon-unit", metavar="spread|absolute", help="solver: epsilon's unit (default: spread)")
     loss.add_argument("--iterations", type=int, help="solver: iterations (default: 50)")
     loss.add_argument("--cost", metavar="cosine|squared", help="between tokens (default: cosine)")
-    loss.add_argument("--centred", action="store_true", default=None, help="costs without the batch's mean token")
+    loss.add_argument(
+        "--centred", action=argparse.BooleanOptionalAction,
+        help="costs with or without the batch's mean teacher token taken out (ot: without it, unless you say so)",
+    )  # fmt: skip
     loss.add_argument("--marginals", metavar="uniform|norm|idf", help="token weights (default: uniform)")
     loss.add_argument("--differentiate-plan", action="store_true", default=None, help="ot: gradient through the solver")
     loss.add_argument("--temperature", type=float, help="contrastive losses: temperature (default: 0.02)")

@@ -117,7 +117,8 @@ def check_search(options: Namespace) -> None:
 def check_fuse(options: Namespace) -> None:
     from clir.runs.fusion import check
 
-    check(len(options.runs), options.method, weights=options.weights, depth=options.depth)
+    runs = max(2, len(options.runs)) if options.document_languages else len(options.runs)
+    check(runs, options.method, weights=options.weights, depth=options.depth)
 
 
 def check_evaluate(options: Namespace) -> None:

@@ -22,6 +22,8 @@ class OptimalTransport(AlignmentOptions):
     """
 
     name: Literal["ot"] = "ot"
+    # Not in OPTICAL; without it transport teaches little where states point in one direction (docs/results.md).
+    centred: bool = True
     differentiate_plan: bool = False
 
     def __call__(self, student: States, teacher: Targets) -> Tensor:

@@ -38,16 +38,20 @@ SOLVERS = [
     Sinkhorn(epsilon=0.3), Sinkhorn(iterations=3, annealing=5.0), Proximal(), Unbalanced(), Partial(), Exact(),
     Greedy(), MaxSim(),
 ]  # fmt: skip
+PAIRWISE = {"centred": False}
 TOKENS: list[LossOptions] = [
-    *(OptimalTransport(solver=solver) for solver in SOLVERS),
-    OptimalTransport(marginals="norm"), OptimalTransport(marginals="idf"), OptimalTransport(cost="squared"),
-    OptimalTransport(centred=True), OptimalTransport(differentiate_plan=True),
-    OptimalTransport(solver=Unbalanced(), differentiate_plan=True),
-    OptimalTransport(solver=Partial(), differentiate_plan=True),
+    *(OptimalTransport(solver=solver, **PAIRWISE) for solver in SOLVERS),
+    OptimalTransport(marginals="norm", **PAIRWISE), OptimalTransport(marginals="idf", **PAIRWISE),
+    OptimalTransport(cost="squared", **PAIRWISE), OptimalTransport(centred=True),
+    OptimalTransport(differentiate_plan=True, **PAIRWISE),
+    OptimalTransport(solver=Unbalanced(), differentiate_plan=True, **PAIRWISE),
+    OptimalTransport(solver=Partial(), differentiate_plan=True, **PAIRWISE),
     SinkhornDivergence(), SinkhornDivergence(normalize=False, blur=0.5), AlignedMSE(), AlignedMSE(normalize=False),
     TokenContrastive(temperature=0.2), TokenContrastive(solver=Greedy(), marginals="idf"),
     LateInteraction(temperature=0.2), Norm(),
-    WeightedSum(terms=(Term(loss=OptimalTransport()), Term(loss=LateInteraction(temperature=0.2), weight=0.3))),
+    WeightedSum(
+        terms=(Term(loss=OptimalTransport(**PAIRWISE)), Term(loss=LateInteraction(temperature=0.2), weight=0.3))
+    ),
 ]  # fmt: skip
 # Those whose gradient is that of the value: without a plan, with one that is differentiated or piecewise constant.
 WHOLE: list[LossOptions] = [

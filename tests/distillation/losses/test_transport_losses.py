@@ -63,7 +63,9 @@ def test_idf_is_asked_for_only_where_it_is_used() -> None:
 def test_ot_by_exact_plans_is_pot_s_distance() -> None:
     student, teacher = states([4, 2, 6], seed=1), states([3, 5, 1], seed=2)
     best = [ot.emd2([], [], 1 - unit(content(student, row)) @ unit(content(teacher, row)).T) for row in range(3)]
-    assert float(OptimalTransport(solver=Exact())(student, teacher)) == pytest.approx(np.mean(best), abs=1e-9)
+    assert float(OptimalTransport(solver=Exact(), centred=False)(student, teacher)) == pytest.approx(
+        np.mean(best), abs=1e-9
+    )
 
 
 def moved(loss: Any, student: States, teacher: Targets, tokens: Tensor) -> Tensor:
@@ -73,7 +75,7 @@ def moved(loss: Any, student: States, teacher: Targets, tokens: Tensor) -> Tenso
 
 def test_the_plan_is_a_constant_of_the_gradient() -> None:
     student, teacher = states([3, 2], seed=9), states([2, 4], seed=10)
-    loss = OptimalTransport(solver=Sinkhorn(epsilon=0.2, epsilon_unit="absolute", iterations=3))
+    loss = OptimalTransport(solver=Sinkhorn(epsilon=0.2, epsilon_unit="absolute", iterations=3), centred=False)
     tokens = student.tokens.clone().requires_grad_(True)
     plan = loss.plan(loss.costs(student, teacher), student, teacher)
     assert not plan.requires_grad
@@ -104,9 +106,9 @@ def test_a_differentiated_plan_gives_the_whole_gradient(solver: Any) -> None:
     units = {"epsilon_unit": "absolute", "epsilon": 0.4, "beta_unit": "absolute"}
     solver = solver.model_copy(update={name: given for name, given in units.items() if hasattr(solver, name)})
     tokens = student.tokens.clone().requires_grad_(True)
-    whole = OptimalTransport(solver=solver, differentiate_plan=True)
+    whole = OptimalTransport(solver=solver, differentiate_plan=True, centred=False)
     assert torch.autograd.gradcheck(lambda given: moved(whole, student, teacher, given), tokens, atol=1e-6)
-    constant = OptimalTransport(solver=solver)
+    constant = OptimalTransport(solver=solver, centred=False)
     gradients = [torch.autograd.grad(moved(loss, student, teacher, tokens), tokens)[0] for loss in (whole, constant)]
     assert float(constant(student, teacher)) == pytest.approx(float(whole(student, teacher)), abs=1e-12)
     assert (gradients[0] - gradients[1]).abs().max() > 1e-4
@@ -116,7 +118,7 @@ def test_a_differentiated_plan_gives_the_whole_gradient(solver: Any) -> None:
 def test_under_exact_and_hard_plans_the_gradient_is_whole_already(solver: Any) -> None:
     student, teacher = states([3, 2], width=3, seed=9), states([2, 4], width=3, seed=10)
     tokens = student.tokens.clone().requires_grad_(True)
-    loss = OptimalTransport(solver=solver)
+    loss = OptimalTransport(solver=solver, centred=False)
     assert torch.autograd.gradcheck(lambda given: moved(loss, student, teacher, given), tokens, atol=1e-6)
 
 
@@ -139,7 +141,7 @@ def test_aligned_mse_is_the_distance_of_greedily_aligned_tokens(normalize: bool)
 
 def test_aligned_mse_is_twice_ot_under_the_same_plan() -> None:
     student, teacher = states([4, 2, 6], seed=21), states([3, 5, 1], seed=22)
-    values = [float(loss(solver=MaxSim())(student, teacher)) for loss in (AlignedMSE, OptimalTransport)]
+    values = [float(loss(solver=MaxSim(), centred=False)(student, teacher)) for loss in (AlignedMSE, OptimalTransport)]
     assert values[0] == pytest.approx(2 * values[1], rel=1e-9)
 
 
