@@ -129,6 +129,9 @@ def test_loss_options_are_changed_and_checked() -> None:
     changed = with_loss_options(recipe, {"epsilon": 0.5, "iterations": None, "marginals": "idf"})
     assert changed.loss == OptimalTransport(solver=Sinkhorn(epsilon=0.5), marginals="idf")
     assert with_loss_options(recipe, {}) == recipe
+    # An option may be turned off: transport centres states unless told not to.
+    assert recipe.loss == OptimalTransport(centred=True)
+    assert with_loss_options(recipe, {"centred": False}).loss == OptimalTransport(centred=False)
     with pytest.raises(UsageError, match="options: this loss has no option 'temperature'"):
         with_loss_options(of("mse"), {"temperature": 0.1})
     with pytest.raises(UsageError, match=r"options: loss\.solver\.epsilon: input should be greater than 0"):
