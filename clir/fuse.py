@@ -132,9 +132,13 @@ def _fuse(options: argparse.Namespace, parameters: dict[str, Any]) -> None:
 
 
 def _languages(runs: Sequence[Run], options: argparse.Namespace) -> dict[str, str]:
+    from itertools import chain
+
     from clir.indexing.document_languages import languages_of
 
-    return languages_of(options.document_languages, set().union(*(run.frame["docid"].to_list() for run in runs)))
+    # In order, so that of several docids without a language the same one is named every time.
+    docids = dict.fromkeys(chain.from_iterable(run.frame["docid"].to_list() for run in runs))
+    return languages_of(options.document_languages, docids)
 
 
 def _tune(options: argparse.Namespace, parameters: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,8 @@ def _languages(
 ) -> tuple[dict[str, Matrix], list[dict[str, Any]]]:
     if of_documents is None:
         return {}, []
-    docids = set(qrels.frame["docid"].to_list()).union(*(run.frame["docid"].to_list() for run in runs.values()))
+    frames = (qrels.frame, *(run.frame for run in runs.values()))
+    docids = dict.fromkeys(chain.from_iterable(frame["docid"].to_list() for frame in frames))
     documents = languages_of(of_documents, docids)
     matrices = {}
     if of_topics is not None:

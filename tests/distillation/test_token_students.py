@@ -95,7 +95,7 @@ def test_sentence_transformers_opens_the_student(student: Path, pairs: list[Pair
     [
         ({"loss": "mse"}, "has no sentence vectors: choose losses on tokens"),
         ({"loss": "ot+contrastive"}, "has no sentence vectors"),
-        ({"early_stopping": {"by": "bitext"}}, "early stopping, which compares sentence vectors"),
+        ({"early_stopping": {"by": "bitext"}}, "early stopping is by a collection, with search late"),
         ({"trim_vocabulary": "pieces"}, "trim_vocabulary is not done with it"),
         ({"head": "linear"}, "its student must be its copy, or an earlier student of it, without another head"),
     ],
