@@ -49,11 +49,10 @@ MODEL = "multilingual-e5-small"
 SENTENCES = 4
 TOPIC_SETS = ("afriqa/sw/test", "afriqa/yo/test", "afriqa/ha/test", "lareqa")
 CANDIDATES = (200, 500, 1000, 2000)
-HITS = 100
+HITS, SINGLE = 100, 10
 # The growing collection: documents of so many tokens, each a real one moved towards another, by so much.
 BASE, GROWTH, TOKENS, MOVED = 4000, (1, 5, 25), 32, 0.5
 DIMENSION = 128
-SINGLE = 10
 
 
 @dataclasses.dataclass(frozen=True)

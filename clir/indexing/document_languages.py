@@ -77,9 +77,12 @@ def languages_of(source: str, docids: Iterable[str]) -> dict[str, str]:
     folder = Path(source)
     if not folder.is_dir():
         return language_tags(source, docids)
-    if not (folder / FILE).exists():
-        raise UsageError(f"{source}: no index that keeps the languages of its documents (a file {FILE})")
-    own = dict(zip(read_lines(folder / "docid"), read_lines(folder / FILE), strict=True))
+    if not ((folder / FILE).exists() and (folder / "docid").exists()):
+        raise UsageError(f"{source}: no index that keeps the languages of its documents (files docid and {FILE})")
+    known, codes = read_lines(folder / "docid"), read_lines(folder / FILE)
+    if len(known) != len(codes):
+        raise ClirError(f"{source} is broken: {len(known)} docids but {len(codes)} languages")
+    own = dict(zip(known, codes, strict=True))
     tags = {}
     for docid in docids:
         tags[docid] = own.get(docid, "")

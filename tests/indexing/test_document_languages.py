@@ -65,3 +65,11 @@ def test_languages_of_docids_from_an_index(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     with pytest.raises(UsageError, match="no index that keeps the languages of its documents"):
         languages_of(str(tmp_path / "other"), ["d0"])
+
+
+def test_languages_of_a_broken_index_are_refused(tmp_path: Path) -> None:
+    build_dense_index(read(DOCUMENTS), LetterEncoder(), tmp_path / "index", window=4)
+    with open(tmp_path / "index/language", "a") as tags:
+        tags.write("sw\n")
+    with pytest.raises(ClirError, match="is broken: 6 docids but 7 languages"):
+        languages_of(str(tmp_path / "index"), ["d0"])

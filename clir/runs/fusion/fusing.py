@@ -54,27 +54,12 @@ def fuse(
         len(runs), method, rrf_k=rrf_k, weights=weights, normalization=normalization, missing=missing,
         depth=depth, hits=hits,
     )  # fmt: skip
-    return fuse_any(
-        runs, method, rrf_k=rrf_k, weights=weights, normalization=normalization, missing=missing,
-        depth=depth, hits=hits, tag=tag,
-    )  # fmt: skip
-
-
-def fuse_any(
-    runs: Sequence[Run],
-    method: str,
-    *,
-    rrf_k: float = 60,
-    weights: Sequence[float] | None = None,
-    normalization: str = "minmax",
-    missing: str = "zero",
-    depth: int | None = None,
-    hits: int | None = 1000,
-    tag: str | None = None,
-) -> Run:
-    """As `fuse`, with parameters that were checked, of any number of runs from one on."""
     together = side_by_side(runs, method, normalization=normalization, missing=missing, depth=depth)
-    parameters = Parameters(rrf_k, shares(len(runs), weights))
+    return fused(together, method, Parameters(rrf_k, shares(len(runs), weights)), hits, tag)
+
+
+def fused(together: Together, method: str, parameters: Parameters, hits: int | None, tag: str | None) -> Run:
+    """The run that a method makes of one or more runs side by side; what `fuse` does once all is checked."""
 
     def ranked(topics: range) -> tuple[pl.Series, npt.NDArray[np.float32], Integers]:
         evidence, docids, rows = together.evidence(topics)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from clir.runs.fusion.fusing import check, fuse_any
+from clir.runs.fusion.fusing import check, fused, shares, side_by_side
+from clir.runs.fusion.methods import Parameters
 from clir.runs.fusion.together import shared_topics
 from clir.runs.run import Run, canonical
 from clir.support.errors import UsageError
@@ -36,12 +37,13 @@ def fuse_by_language(
     if len(codes := sorted({languages[docid] for run in runs for docid in run.frame["docid"].unique()})) < 2:
         raise UsageError(f"all documents are in one language ({''.join(codes)}): there is nothing to put on one scale")
     columns = [run.frame["docid"].replace_strict(dict(languages), return_dtype=pl.String) for run in runs]
-    name = f"clir-{method}" if tag is None else tag
-    fused = []
+    scaled = {name: value for name, value in parameters.items() if name in ("normalization", "missing", "depth")}
+    chosen = Parameters(parameters.get("rrf_k", 60), shares(len(runs), parameters.get("weights")))
+    by_code = []
     for code in codes:
         parts = [Run(run.frame.filter(column == code), run.tag) for run, column in zip(runs, columns, strict=True)]
-        fused.append(fuse_any(parts, method, hits=None, tag=name, **parameters))
-    merged = _merged(fused, shared_topics(runs))
+        by_code.append(fused(side_by_side(parts, method, **scaled), method, chosen, None, tag))
+    merged = _merged(by_code, shared_topics(runs))
     return (merged.cut(hits) if hits else merged).distinct()
 
 
