@@ -35,7 +35,8 @@ ALPHA = 0.1
 
 def encode_speed(bench: Bench) -> Iterator[Result]:
     """Documents a second into an index: `clir.encode`'s engine and `pyserini.encode`'s, models already loaded."""
-    from clir.encoding.encoder import computes_bf16, load_encoder
+    from clir.encoding.encoder import load_encoder
+    from clir.encoding.precision import computes_bf16
     from clir.encoding.quiet import quiet_transformers
     from clir.support.jvm import pyserini_module
 

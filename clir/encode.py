@@ -41,6 +41,9 @@ def parser() -> Parser:
     )
     parser.add_argument("--corpus", help="documents (JSON lines: id, contents, title, language), or a collection's id")
     parser.add_argument("--encoder", help="a model: folder, hub id, or package.module:Class")
+    parser.add_argument(
+        "--documents-by", metavar="teacher|student", help="which side of a student reads them (default: teacher)"
+    )
     parser.add_argument("--output", required=True, metavar="INDEX", help="folder for the index")
     parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="documents a pass (default: 32)")
     parser.add_argument(
@@ -225,7 +228,7 @@ def _encoder(options: argparse.Namespace) -> Encoder:
 
     return load_encoder(
         options.encoder, batch_size=options.batch_size, device=options.device[0], precision=options.precision,
-        document_tokens=options.document_tokens,
+        document_tokens=options.document_tokens, documents_by=options.documents_by or "teacher",
     )  # fmt: skip
 
 
@@ -241,6 +244,7 @@ def _child(options: argparse.Namespace, shard: str, output: str, device: str, th
     given = {
         "corpus": options.corpus, "encoder": options.encoder, "batch-size": options.batch_size,
         "window": options.window, "threads": threads, "device": device, "precision": options.precision,
+        "documents-by": options.documents_by,
         **{name.replace("_", "-"): getattr(options, name) for name in TOKENS},
     }  # fmt: skip
     for name, value in given.items():
@@ -267,8 +271,9 @@ def _check_combination(options: argparse.Namespace) -> None:
     _goes_with(options, ("processes",), not options.shard, "all the work, not with --shard")
     if options.shard and len(options.device) > 1:
         raise UsageError("--shard takes one --device")
-    if options.recall_topics and not options.encoder:
-        raise UsageError("--recall-topics needs --encoder")
+    for name in ("recall_topics", "documents_by"):
+        if getattr(options, name) and not options.encoder:
+            raise UsageError(f"{_option(name)} needs --encoder")
     if options.recall is not None and not 0 < options.recall <= 1:
         raise UsageError(f"--recall must be above 0 and at most 1, not {options.recall:g}")
 

@@ -25,7 +25,7 @@ from clir.distillation.processes import processes
 from clir.distillation.recipe import Recipe
 from clir.distillation.targets import Targets
 from clir.distillation.validation import Validate
-from clir.encoding.encoder import computes_bf16
+from clir.encoding.precision import computes_bf16
 from clir.encoding.tower import States, Tokens, Tower
 from clir.support.errors import ClirError, UsageError
 from clir.support.progress import Progress, say

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from clir.distillation.cost import Shape, forward_flops
-from clir.encoding.encoder import TowerEncoder, autocast, batches_by_length
+from clir.encoding.encoder import TowerEncoder, batches_by_length
+from clir.encoding.precision import autocast
 from clir.encoding.tower import States
 from clir.support.files import atomic_folder, cache_root
 from clir.support.progress import Progress

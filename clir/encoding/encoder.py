@@ -14,16 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clir.encoding.folder import SIDES, Side, TowerSpec, UnsupportedModel, read_folder, weight_files, width
+from clir.encoding.precision import Precision, autocast
 from clir.encoding.token_strings import TokenString
 from clir.encoding.token_vectors import TokenVectors
-from clir.support.errors import ClirError, UsageError
+from clir.support.errors import ClirError, UsageError, unknown
 
 if TYPE_CHECKING:
     from clir.encoding.tower import Tower
 
 Vectors = NDArray[np.float32]
-Precision = Literal["fp32", "bf16", "auto"]
-PRECISIONS = ("fp32", "bf16", "auto")
+Reader = Literal["teacher", "student"]
+READERS: tuple[Reader, Reader] = ("teacher", "student")
 BATCH_SIZE = 32
 # Tokens of a text that token search reads, prompt and special tokens included; a model trained for it says so itself.
 QUERY_TOKENS, DOCUMENT_TOKENS = 96, 192
@@ -75,7 +76,9 @@ class TowerEncoder:
 
     batch_size: texts a forward pass; precision: bf16 autocast or fp32 (`auto`: bf16 where the
     processor or GPU computes in it); query_tokens, document_tokens: how much of a text gives token vectors
-    (None: what a model trained for late interaction says, otherwise QUERY_TOKENS and DOCUMENT_TOKENS).
+    (None: what a model trained for late interaction says, otherwise QUERY_TOKENS and DOCUMENT_TOKENS);
+    documents_by: `student` has the query side's weights read the documents too, behind the documents' prompt:
+    for documents in the languages that a student has learned.
     """
 
     name: str
@@ -85,6 +88,7 @@ class TowerEncoder:
     precision: Precision = "fp32"
     query_tokens: int | None = None
     document_tokens: int | None = None
+    documents_by: Reader = "teacher"
     _towers: dict[TowerSpec, Tower] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
@@ -135,7 +139,10 @@ class TowerEncoder:
 
     def spec(self, side: Side) -> TowerSpec:
         """What the folder says of `side`."""
-        return read_folder(self.folder, side)
+        spec = read_folder(self.folder, side)
+        if side == "document" and self.documents_by == "student":
+            return _by_weights_of(read_folder(self.folder, "query"), spec)
+        return spec
 
     def tower(self, side: Side) -> Tower:
         """The tower of `side`; sides that share weights share the loaded transformer."""
@@ -153,6 +160,10 @@ class TowerEncoder:
         """The same, with `tower` (a student in training) reading the queries as this model's tower would."""
         spec = dataclasses.replace(self.spec("query"), prompt="")
         return dataclasses.replace(self, device=str(next(tower.parameters()).device), _towers={spec: tower})
+
+    def reading_documents_by(self, reader: Reader) -> TowerEncoder:
+        """The same, with documents read by the `reader`."""
+        return dataclasses.replace(self, documents_by=reader)
 
     def _encode(self, texts: Sequence[str], side: Side) -> Vectors:
         import torch
@@ -259,22 +270,30 @@ def load_encoder(
     precision: Precision = "fp32",
     query_tokens: int | None = None,
     document_tokens: int | None = None,
+    documents_by: Reader = "teacher",
 ) -> Encoder:
     """The encoder named by a folder, a hub id (`org/model`) or `package.module:Class`.
 
     The options are those of TowerEncoder; a class has none. Raises UsageError if `name` is none of these,
-    the folder holds no model, or there is no such device.
+    the folder holds no model, there is no such device, or `documents_by` asks for the student of a model that
+    clir does not read tower by tower.
     """
+    if documents_by not in READERS:
+        raise unknown("reader of documents", documents_by, READERS)
     if CLASS_NAME.match(name) and not Path(name).exists():
+        if documents_by == "student":
+            raise UsageError(f"{name} is a class: what reads its documents is its own affair")
         return _from_class(name)
     folder = model_folder(name)
     check_device(device)
     try:
         for side in SIDES:
             read_folder(folder, side)
-    except UnsupportedModel:
+    except UnsupportedModel as error:
+        if documents_by == "student":
+            raise UsageError(f"the student in {name} cannot read documents: {error}") from error
         return SentenceTransformerEncoder(name, folder, batch_size, device, precision)
-    return TowerEncoder(name, folder, batch_size, device, precision, query_tokens, document_tokens)
+    return TowerEncoder(name, folder, batch_size, device, precision, query_tokens, document_tokens, documents_by)
 
 
 def token_encoder(encoder: Encoder) -> TokenEncoder:
@@ -307,39 +326,17 @@ def model_folder(name: str) -> Path:
         raise UsageError(f"no model folder {name}, and the model hub did not give it: {reason}") from error
 
 
-def autocast(device: str, precision: Precision) -> Any:
-    """The autocast context for `precision` on `device`; nothing for float32."""
-    import torch
-
-    chosen = "bf16" if precision == "auto" and computes_bf16(device) else precision
-    kind = torch.device(device).type
-    return torch.autocast(kind, dtype=torch.bfloat16, enabled=chosen == "bf16")
-
-
-def computes_bf16(device: str) -> bool:
-    """Whether `device` has instructions for bfloat16 (without them bf16 is slower than float32)."""
-    import torch
-
-    if torch.device(device).type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    flags = _processor_flags()
-    return "avx512_bf16" in flags or "amx_bf16" in flags or "bf16" in flags
-
-
-@functools.cache
-def _processor_flags() -> frozenset[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return frozenset()
-    return frozenset(next((line.split() for line in lines if line.lower().startswith(("flags", "features"))), []))
-
-
 def batches_by_length(rows: Sequence[Sized], size: int) -> Iterator[list[int]]:
     """Positions of `rows` in batches of `size`, longest first, so that little padding is computed."""
     order = sorted(range(len(rows)), key=lambda at: -len(rows[at]))
     for start in range(0, len(order), size):
         yield order[start : start + size]
+
+
+def _by_weights_of(query: TowerSpec, document: TowerSpec) -> TowerSpec:
+    """The query side's weights reading as documents are read: their prompt and, by tokens, their reading and length."""
+    read = dataclasses.replace(query, prompt=document.prompt, reading=document.reading)
+    return read if document.reading is None else dataclasses.replace(read, max_tokens=document.max_tokens)
 
 
 def _weights(spec: TowerSpec) -> tuple[Path, tuple[Path, ...]]:

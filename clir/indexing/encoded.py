@@ -20,7 +20,7 @@ import polars as pl
 
 from clir.corpora.collection import Document
 from clir.corpora.distinct import DistinctIds
-from clir.encoding.encoder import Encoder
+from clir.encoding.encoder import READERS, Encoder, TowerEncoder
 from clir.indexing import document_languages
 from clir.indexing.documents import chained, documents_fingerprint, windows
 from clir.indexing.lines import count_lines, read_lines
@@ -100,10 +100,21 @@ def check_encoder(index: EncodedIndex, encoder: Encoder) -> None:
     if index.encoder is not None and index.encoder != encoder.fingerprint("document"):
         raise ClirError(
             f"{index.path} was made by another model (document fingerprint {index.encoder}) than {encoder.name} "
-            f"({encoder.fingerprint('document')}); encode the collection again with this model"
+            f"({encoder.fingerprint('document')}); {_remedy(index.encoder, encoder)}"
         )
     if index.dimension != encoder.dimension:
         raise ClirError(f"{index.path} has {index.dimension} dimensions, {encoder.name} gives {encoder.dimension}")
+
+
+def _remedy(made_by: str, encoder: Encoder) -> str:
+    """What to do about an index that was made by the fingerprint `made_by` and not by `encoder`."""
+    for reader in READERS:
+        if (
+            isinstance(encoder, TowerEncoder)
+            and encoder.reading_documents_by(reader).fingerprint("document") == made_by
+        ):
+            return f"its documents were read by the {reader}: --documents-by {reader}"
+    return "encode the collection again with this model"
 
 
 def refuse_foreign(output: str | Path, kind: Kind = "dense") -> None:

@@ -46,7 +46,7 @@ def given_encoder(options: argparse.Namespace) -> Encoder | None:
         return None
     return load_encoder(
         options.encoder, batch_size=options.batch_size, device=options.device, query_tokens=options.query_tokens,
-        document_tokens=options.document_tokens,
+        document_tokens=options.document_tokens, documents_by=options.documents_by or "teacher",
     )  # fmt: skip
 
 

@@ -54,6 +54,9 @@ def _add_how(parser: Parser) -> None:
     how = parser.add_argument_group("how")
     how.add_argument("--method", required=True, metavar="bm25|dense|late|hybrid", help="the kind of search")
     how.add_argument("--encoder", help="a model: folder, hub id, or package.module:Class")
+    how.add_argument(
+        "--documents-by", metavar="teacher|student", help="which side of a student reads documents (default: teacher)"
+    )
     how.add_argument("--topics-language", metavar="CODE", help="which of a collection's topics (default: its own)")
     how.add_argument("--sparse-topics-language", metavar="CODE", help="which of them the BM25 side reads")
     how.add_argument("--sparse-topics", metavar="FILE", help="the BM25 side's text where topics are a file")
@@ -207,6 +210,8 @@ def _check_uses(options: argparse.Namespace) -> None:
             raise UsageError(f"{option} means nothing to --method {options.method}")
     if options.document_tokens is not None and options.index:
         raise UsageError("--document-tokens was decided when --index was made (clir.encode --tokens)")
+    if options.documents_by and options.method == "bm25":
+        raise UsageError("--documents-by means nothing to --method bm25")
     if (options.rm3 or options.rocchio) and "sparse" not in sides:
         raise UsageError(f"--rm3 and --rocchio mean nothing to --method {options.method}")
     if options.rm3 and options.rocchio:

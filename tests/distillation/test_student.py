@@ -57,6 +57,55 @@ def test_queries_are_the_students_and_documents_the_teachers(minilm: Path, tmp_p
     assert not list((tmp_path / "student").rglob("*.bin"))
 
 
+def test_a_student_reads_documents_too_where_it_is_asked_to(minilm: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(minilm), device="cpu", local_files_only=True)
+    model.prompts = {"query": "ask: ", "document": "passage: "}
+    model.save(str(tmp_path / "prompted"), create_model_card=False)
+    prompted, tower = tower_encoder(str(tmp_path / "prompted")), trained(minilm)
+    save_student(tower, prompted, prompted, tmp_path / "student")
+    taught = load_encoder(str(tmp_path / "student"))
+    reading = load_encoder(str(tmp_path / "student"), documents_by="student")
+
+    with torch.inference_mode():
+        own = tower(tower.tokenize(TEXTS, "passage: ")).sentence.numpy()
+    np.testing.assert_allclose(reading.encode_documents(TEXTS), own, atol=1e-5)
+    np.testing.assert_array_equal(reading.encode_queries(TEXTS), taught.encode_queries(TEXTS))
+    assert np.abs(reading.encode_documents(TEXTS) - taught.encode_documents(TEXTS)).max() > 0.01
+    prints = {side: (reading.fingerprint(side), taught.fingerprint(side)) for side in ("query", "document")}
+    assert prints["query"][0] == prints["query"][1] and prints["document"][0] != prints["document"][1]
+    # Of a model whose sides are one there is nothing to choose.
+    assert load_encoder(str(minilm), documents_by="student").fingerprint("document") == load_encoder(
+        str(minilm)
+    ).fingerprint("document")
+
+
+def test_an_index_says_which_side_read_its_documents(minilm: Path, tmp_path: Path) -> None:
+    from clir.corpora.collection import Document
+    from clir.indexing.dense import build_dense_index, open_dense_index
+    from clir.indexing.encoded import check_encoder
+
+    model = tower_encoder(str(minilm))
+    save_student(trained(minilm), model, model, tmp_path / "student")
+    reading = load_encoder(str(tmp_path / "student"), documents_by="student")
+    documents = [Document(f"d{at}", text) for at, text in enumerate(TEXTS)]
+    build_dense_index(lambda: iter(documents), reading, tmp_path / "index")
+    index = open_dense_index(tmp_path / "index")
+    check_encoder(index, reading)
+    with pytest.raises(ClirError, match=r"its documents were read by the student: --documents-by student$"):
+        check_encoder(index, load_encoder(str(tmp_path / "student")))
+    with pytest.raises(ClirError, match=r"encode the collection again with this model$"):
+        check_encoder(index, load_encoder(str(minilm)))
+
+
+def test_documents_are_read_by_one_of_two(minilm: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown reader of documents 'pupil'"):
+        load_encoder(str(minilm), documents_by="pupil")
+    with pytest.raises(UsageError, match="is a class: what reads its documents is its own affair"):
+        load_encoder("some.module:Encoder", documents_by="student")
+
+
 def test_the_query_tower_alone_is_a_plain_transformers_folder(minilm: Path, tmp_path: Path) -> None:
     from transformers import AutoModel, AutoTokenizer
 

@@ -44,6 +44,8 @@ def refused(refusal, library, minilm, desk):
         (("--index", "sparse"), "sparse is no dense index (it lacks the file index or docid)"),
         (("--method", "late"), "dense is no token index (it lacks the file values or offsets): make one with"),
         (("--method", "late", "--document-tokens", "9"), "--document-tokens was decided when --index was made"),
+        (("--documents-by", "pupil"), "unknown reader of documents 'pupil' (known: teacher, student)"),
+        (("--method", "bm25", "--documents-by", "student"), "--documents-by means nothing to --method bm25"),
         (("--query-tokens", "9"), "--query-tokens means nothing to --method dense"),
         (("--method", "late", "--query-tokens", "0"), "--query-tokens must be at least 1, not 0"),
         (("--method", "bm25"), "dense is a dense index (build one with python -m clir.index)"),

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from clir.corpora.registry import open_collection
 from clir.distillation.losses import Loss
 from clir.distillation.recipe import TAGS, Recipe, parse_recipe
+from clir.encoding.encoder import Reader
 from clir.support.errors import UsageError
 from clir.support.settings import first_mistake, read_yaml
 
@@ -81,8 +82,9 @@ class Plan(BaseModel):
     losses: names and, for each, a loss as in a recipe. students: what students start as (default: each
     its teacher). bitext: as for `clir.train`, $NAME from the environment. languages: of the bitext, those
     that are used. training: other keys of a recipe, for all alike. search: by single vectors, by tokens
-    (`late`), or both. baseline: what the others are tested against, a loss or `undistilled`. bm25: two more
-    lines, with the topics and with their English.
+    (`late`), or both. documents_by: which side of a student reads the documents (`encoding.encoder`).
+    baseline: what the others are tested against, a loss or `undistilled`. bm25: two more lines, with the
+    topics and with their English.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -97,6 +99,7 @@ class Plan(BaseModel):
     budgets: tuple[Budget, ...] = Field(default=(Budget(),), min_length=1)
     training: dict[str, Any] = Field(default_factory=dict)
     search: tuple[Search, ...] = Field(default=("dense",), min_length=1)
+    documents_by: Reader = "teacher"
     measures: tuple[str, ...] = Field(default=("AP", "nDCG@10", "R@100"), min_length=1)
     baseline: str = UNDISTILLED
     hits: int = Field(default=1000, ge=1)

@@ -145,7 +145,8 @@ def finished(plan: Plan, place: Workplace, line: Line, collection: str, method: 
 def made_from(plan: Plan, line: Line) -> str | None:
     """What a line's numbers depend on beside its folder's name: recipe and bitext of a student, a model's weights."""
     if line.cell is not None:
-        return line.cell.recipe.fingerprint({"bitext": bitext_key(plan)})
+        reader = {"documents by": plan.documents_by} if plan.documents_by == "student" else {}
+        return line.cell.recipe.fingerprint({"bitext": bitext_key(plan)} | reader)
     return load_encoder(line.encoder).fingerprint("query") if line.encoder else None
 
 
@@ -168,7 +169,7 @@ def _search_all(plan: Plan, place: Workplace, line: Line, collections: Sequence[
             if finished(plan, place, line, collection.id, method) or not _has_topics(collection, line.topics_language):
                 continue
             if line.encoder and encoder is None:
-                encoder = load_encoder(line.encoder, device=place.device)
+                encoder = load_encoder(line.encoder, device=place.device, documents_by=plan.documents_by)
             _search(plan, place, line, collection, method, encoder)
 
 
