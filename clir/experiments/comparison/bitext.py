@@ -34,7 +34,7 @@ def comparison_pairs(plan: Plan, folder: Path) -> tuple[list[Pair], Reports]:
     key = bitext_key(plan)
     made = _made(kept)
     if made.get("key") == key:
-        return _read(kept), made["pairs by step"]
+        return read_kept(kept), made["pairs by step"]
     pairs, found = training_pairs(plan.bitext, held_out=_held_out(plan), cleaning=plan.cleaning)
     reports = {step: dict(report) for step, report in found.items()}
     if plan.languages is not None:
@@ -86,6 +86,7 @@ def _made(kept: Path) -> Mapping[str, Any]:
         return {}
 
 
-def _read(kept: Path) -> list[Pair]:
+def read_kept(kept: Path) -> list[Pair]:
+    """The pairs that a comparison kept, from its `bitext.jsonl.gz`."""
     with gzip.open(kept, "rt", encoding="utf-8") as handle:
         return [Pair(*json.loads(line)) for line in handle]

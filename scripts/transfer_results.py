@@ -1,0 +1,169 @@
+"""XTREME-R's retrieval tasks for the students of a comparison: Tatoeba both ways, and LAReQA, as transfer.
+
+    python scripts/transfer_results.py runs/compare-languages
+
+The collections come from $CLIR_DATA (`python -m clir.fetch tatoeba lareqa`). Students read both sides
+(`--documents-by student`). The comparison's own collections are not these, so its bitext may hold sentences of
+Tatoeba: a topic with a side that is, or nearly is, in the pairs that a student was taught is left out for all.
+No language of LAReQA is among those of the bitext.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from clir.corpora.bitext import Pair
+from clir.corpora.collection import Collection
+from clir.corpora.lareqa import LANGUAGES
+from clir.corpora.leakage import TestTexts
+from clir.corpora.registry import open_collection
+from clir.distillation.lesson import chosen_pairs
+from clir.distillation.recipe import parse_recipe
+from clir.encoding.encoder import Encoder, Vectors, load_encoder
+from clir.evaluation.measures import evaluate
+from clir.evaluation.significance import compare
+from clir.experiments.comparison.bitext import KEPT, read_kept
+from clir.experiments.indexes import dense_index
+from clir.experiments.search import SearchOptions, collection_sides, search
+from clir.retrieval.dense import DenseSearcher
+from clir.runs.run import Run
+from clir.runs.trec import write_run
+from clir.support.errors import ClirError, UsageError
+from clir.support.files import write_json
+from clir.support.manifest import read_manifest
+from clir.support.progress import say, track
+
+TATOEBA = ("tatoeba/sw", "tatoeba/en-sw", "tatoeba/fil", "tatoeba/en-fil", "tatoeba/mr", "tatoeba/en-mr")
+VIEWS = ("lareqa", "X-X", "X-Y")
+UNDISTILLED = "undistilled"
+HITS = 20
+BLOCK = 1024
+
+Scores = dict[str, float]
+"""Every topic's score."""
+
+
+def main() -> int:
+    """Search with every student that is there; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("comparison", type=Path, help="the --output of clir.compare")
+    parser.add_argument("--students", nargs="+", default=["*"], metavar="GLOB", help="of its students (default: all)")
+    parser.add_argument("--output", type=Path, default=Path("runs/transfer"))
+    options = parser.parse_args()
+    try:
+        transfer(options.comparison, options.students, options.output)
+    except ClirError as error:
+        say(str(error))
+        return error.exit_status
+    return 0
+
+
+def transfer(comparison: Path, students: Sequence[str], output: Path) -> None:
+    """Score undistilled model and students on both tasks, and print a table of each."""
+    folders = sorted({path for glob in students for path in (comparison / "students").glob(glob) if path.is_dir()})
+    if not folders:
+        raise UsageError(f"no student of {comparison} is called so")
+    made = {folder.name: read_manifest(folder) for folder in folders}
+    start = next(iter(made.values()))["recipe"]["student"]
+    seen = TestTexts(taught(comparison, list(made.values())))
+    tatoeba: dict[str, dict[str, Scores]] = {}
+    lareqa: dict[str, dict[str, Scores]] = {}
+    for name, model in {UNDISTILLED: start, **{folder.name: str(folder) for folder in folders}}.items():
+        encoder = load_encoder(model, documents_by="student")
+        tatoeba[name] = {task: accuracy(open_collection(task), encoder, seen) for task in TATOEBA}
+        lareqa[name] = dict(zip(VIEWS, answers(encoder, output / f"{name}.lareqa.run"), strict=True))
+        print_row(name, tatoeba[name] | lareqa[name])
+    print_table("Tatoeba, accuracy", tatoeba)
+    print_table("LAReQA, mAP@20", lareqa)
+    write_json(output / "scores.json", {"tatoeba": tatoeba, "lareqa": lareqa})
+
+
+def taught(comparison: Path, manifests: Sequence[dict[str, object]]) -> Iterator[str]:
+    """Both sides of all pairs that any of the students was taught."""
+    pairs = read_kept(comparison / KEPT)
+    for made in manifests:
+        for pair in chosen_pairs(pairs, parse_recipe(made["recipe"], "manifest")):  # type: ignore[arg-type]
+            yield from (pair.english, pair.foreign)
+
+
+def accuracy(collection: Collection, encoder: Encoder, seen: TestTexts) -> Scores:
+    """1 for each topic whose nearest sentence is the aligned one, else 0; topics that were taught are left out."""
+    run = search("dense", collection_sides(collection, "dense", encoder), encoder, hits=1, options=SearchOptions())
+    scores = topic_scores(collection, run, "Success@1")
+    topics = collection.topics()
+    aligned = [
+        Pair(topic.text, document.text, "") for topic, document in zip(topics, collection.documents(), strict=True)
+    ]
+    leaks = dict(zip((topic.qid for topic in topics), seen.leaks(aligned), strict=True))
+    kept = {qid: score for qid, score in scores.items() if not leaks[qid]}
+    say(f"{collection.id}: {len(kept)} of {len(scores)} topics were not taught")
+    return kept
+
+
+def answers(encoder: Encoder, path: Path) -> tuple[Scores, Scores, Scores]:
+    """mAP@20 of all questions: on the pool of all languages (VIEWS), on their own language's, on the others'."""
+    whole = open_collection("lareqa")
+    index = dense_index(whole, encoder)
+    vectors = {topic.qid: vector for topic, vector in zip(whole.topics(), queries(whole, encoder), strict=True)}
+
+    def found(view: str, pool: Sequence[str] | None = None) -> tuple[Run, Scores]:
+        collection = open_collection(view)
+        qids = [topic.qid for topic in collection.topics()]
+        searcher = DenseSearcher(index, encoder, languages=pool)
+        run = searcher.search_vectors(qids, np.stack([vectors[qid] for qid in qids]), HITS)
+        return run, topic_scores(collection, run, "mAP@20")
+
+    run, scores = found("lareqa")
+    write_run(run, path)
+    own: Scores = {}
+    others: Scores = {}
+    for code in LANGUAGES:
+        own |= found(f"lareqa/x-x/{code}", [code])[1]
+        others |= found(f"lareqa/x-y/{code}", [other for other in LANGUAGES if other != code])[1]
+    return scores, own, others
+
+
+def queries(collection: Collection, encoder: Encoder) -> Vectors:
+    """The vectors of a collection's topics."""
+    texts = [topic.text for topic in collection.topics()]
+    blocks = track(range(0, len(texts), BLOCK), "questions", len(texts) // BLOCK + 1)
+    return np.concatenate([encoder.encode_queries(texts[start : start + BLOCK]) for start in blocks])
+
+
+def topic_scores(collection: Collection, run: Run, measure: str) -> Scores:
+    """One measure of every topic."""
+    qrels = collection.qrels()
+    if qrels is None:
+        raise ClirError(f"{collection.id} has no qrels")
+    return {qid: scores[measure] for qid, scores in evaluate(run, qrels, [measure]).per_topic.items()}
+
+
+def print_row(name: str, tasks: dict[str, Scores]) -> None:
+    """What was found, as soon as it is there."""
+    say(f"{name}: " + ", ".join(f"{task} {np.mean(list(scores.values())):.3f}" for task, scores in tasks.items()))
+
+
+def print_table(title: str, systems: dict[str, dict[str, Scores]]) -> None:
+    """A Markdown table; `+`, `-`: differs from undistilled (paired t test, p < .05 after Holm over the column)."""
+    tasks = list(systems[UNDISTILLED])
+    print(f"\n| {title} | {' | '.join(tasks)} |\n|---|{'---:|' * len(tasks)}")
+    cells: dict[str, list[str]] = {name: [] for name in systems}
+    for task in tasks:
+        topics = list(systems[UNDISTILLED][task])
+        values = {name: np.array([found[task][qid] for qid in topics]) for name, found in systems.items()}
+        compared = compare(values[UNDISTILLED], {name: own for name, own in values.items() if name != UNDISTILLED})
+        for name, own in values.items():
+            one = compared.get(name)
+            mark = "" if one is None or one.adjusted >= 0.05 else "+" if one.difference > 0 else "-"
+            cells[name].append(f"{own.mean():.3f}{mark}")
+    print(f"| topics | {' | '.join(str(len(systems[UNDISTILLED][task])) for task in tasks)} |")
+    for name, row in cells.items():
+        print(f"| {name} | {' | '.join(row)} |", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
