@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
 from xml.etree.ElementTree import Element, ParseError
 
 from clir.support.errors import ClirError
+from clir.support.unzipping import BROKEN, open_unzipped
 
 
 def xml_records(path: Path, name: str) -> Iterator[Element]:
@@ -21,7 +19,7 @@ def xml_records(path: Path, name: str) -> Iterator[Element]:
     from defusedxml.ElementTree import iterparse
 
     try:
-        with _open(path) as handle:
+        with open_unzipped(path) as handle:
             parents: list[Element] = []
             # A DOCTYPE is usual in TMX and TEI, and harmless as long as it brings no entity.
             for event, element in iterparse(handle, events=("start", "end"), forbid_dtd=False):
@@ -37,16 +35,10 @@ def xml_records(path: Path, name: str) -> Iterator[Element]:
         raise ClirError(f"{path}:{error.position[0]}: broken XML: {error}") from error
     except DefusedXmlException as error:
         raise ClirError(f"{path}: XML with entities or external references is refused: {error}") from error
-    except (LookupError, UnicodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (LookupError, UnicodeError, *BROKEN) as error:
         raise ClirError(f"{path} cannot be read as XML: {error}") from error
 
 
 def local_name(element: Element) -> str:
     """The element's name without its namespace."""
     return str(element.tag).rpartition("}")[2]
-
-
-def _open(path: Path) -> IO[bytes]:
-    with open(path, "rb") as handle:
-        zipped = handle.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if zipped else open(path, "rb")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from clir.support.errors import ClirError, UsageError
 from clir.support.files import atomic_file, existing
+from clir.support.unzipping import BROKEN, unzipped
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # zlib's own default: a tenth of the time of the highest level, and a few per cent more bytes.
@@ -20,16 +20,15 @@ COMPRESSION = 6
 def read_bytes(path: str | Path, what: str) -> bytes:
     """The bytes of a file, unzipped if they are gzip's, without a byte order mark.
 
-    Raises UsageError if the file is missing or a folder; ClirError if it is empty, unreadable or a broken gzip.
+    Raises UsageError if the file is missing or a folder; ClirError if it is empty, unreadable, a broken gzip
+    or one that unpacks without measure.
     """
     path = existing(path, what)
     if path.is_dir():
         raise UsageError(f"{what} is a folder, not a file: {path}")
     try:
-        data = path.read_bytes()
-        if data.startswith(b"\x1f\x8b"):
-            data = gzip.decompress(data)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        data = unzipped(path)
+    except BROKEN as error:
         raise ClirError(f"{path} is not a whole gzip file: {error}") from error
     except OSError as error:
         raise ClirError(f"cannot read {path}: {error.strerror or error}") from error

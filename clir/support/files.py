@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import gzip
 import hashlib
+import io
 import json
 import os
 import re
 import shutil
 import tempfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from clir.support.errors import ClirError, UsageError
+from clir.support.unzipping import BROKEN, open_unzipped
 
 READ_BLOCK = 1 << 20
 
@@ -153,35 +153,32 @@ def open_text(path: str | Path, what: str = "file") -> Iterator[IO[str]]:
     """Open a UTF-8 text file, gzipped or not by its first bytes; a byte order mark is dropped.
 
     Raises UsageError if it is missing or a folder, ClirError on bytes that are not UTF-8 or on a
-    broken gzip stream, naming file and line.
+    broken gzip stream, naming file and line, or on one without measure (`support.unzipping`).
     """
     path = existing(path, what)
     if path.is_dir():
         raise UsageError(f"{what} is a folder, not a file: {path}")
-    with open(path, "rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    opener = gzip.open if zipped else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="\n") as handle:
+        with io.TextIOWrapper(open_unzipped(path), encoding="utf-8-sig", newline="\n") as handle:
             yield handle
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (UnicodeDecodeError, *BROKEN) as error:
         # Of two files that are read in step, the other may be at fault: then its own block says so.
-        if (fault := _text_fault(path, opener)) is None:
+        if (fault := _text_fault(path)) is None:
             raise
         raise fault from error
 
 
-def _text_fault(path: Path, opener: Callable[..., Any]) -> ClirError | None:
+def _text_fault(path: Path) -> ClirError | None:
     """The first line that is not UTF-8, or where a gzip stream breaks, as an error; None if there is neither."""
     whole = 0
     try:
-        with opener(path, "rb") as handle:
+        with open_unzipped(path) as handle:
             for line in handle:
                 line.decode("utf-8")
                 whole += 1
     except UnicodeDecodeError as error:
         return ClirError(f"{path}:{whole + 1}: not UTF-8: {error.reason} at byte {error.start} of the line")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except BROKEN as error:
         return ClirError(f"{path} is not a whole gzip file: {error} (after line {whole})")
     return None
 

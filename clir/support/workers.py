@@ -75,7 +75,9 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     all_here = threading.Barrier(threads)
 
     def begin() -> None:
-        # This holds for the calling thread, and for threads that first use torch after it.
+        # Setting holds for the calling thread and for those that torch first counts in after it. A thread that has not
+        # been counted in would lose its own setting then.
+        torch.get_num_threads()
         torch.set_num_threads(1)
         all_here.wait()
 

@@ -97,6 +97,23 @@ def test_brackets_within_brackets_in_a_dictionary(tmp_path):
     assert entries["mbwa"] == ("dog",) and entries["paka"] == ("cat",)
 
 
+@pytest.fixture(scope="module")
+def bomb() -> bytes:
+    """80 MiB of one line in a few kilobytes."""
+    return gzip.compress(b"a" * (80 << 20), mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("read", "name"),
+    [(read_run, "b.run"), (read_run, "b.json"), (read_qrels, "b.txt"), (read_topics, "b.tsv.gz"), (bitext, "b.tmx.gz"),
+     (lambda path: list(read_documents(path)), "b.jsonl.gz"), (bitext, "b.jsonl.gz"), (read_dictionary, "b.tsv")],
+)  # fmt: skip
+def test_a_file_that_unpacks_without_measure(read, name, tmp_path, bomb):
+    assert len(bomb) < 100_000
+    message = refused(read, tmp_path / name, bomb)
+    assert message == f"{tmp_path / name} unpacks to more than 200 times its size: is it what it should be?"
+
+
 @pytest.mark.parametrize("at", ["en", "sw"])
 def test_of_two_aligned_files_the_one_at_fault_is_named(tmp_path, at):
     for side in ("en", "sw"):
