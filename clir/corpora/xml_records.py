@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
+from typing import IO, Any
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from clir.support.errors import ClirError
 from clir.support.unzipping import BROKEN, open_unzipped
+
+# Of a tag or comment that is not whole the parser reads all again with every block that comes.
+MARKUP = 1 << 20
 
 
 def xml_records(path: Path, name: str) -> Iterator[Element]:
     """The elements of `name`, whatever their namespace, of a file, gzipped or not; each is forgotten after its turn.
 
-    Raises ClirError for XML that is broken (with its line), declares entities, or cannot be decoded.
+    Raises ClirError for XML that is broken (with its line), declares entities, has markup without end, or cannot be
+    decoded.
     """
     from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import iterparse
+    from defusedxml.ElementTree import DefusedXMLParser, iterparse
 
     try:
         with open_unzipped(path) as handle:
             parents: list[Element] = []
             # A DOCTYPE is usual in TMX and TEI, and harmless as long as it brings no entity.
-            for event, element in iterparse(handle, events=("start", "end"), forbid_dtd=False):
+            parser = DefusedXMLParser(target=TreeBuilder(), forbid_dtd=False)
+            for event, element in iterparse(_Watched(path, handle, parser.parser), ("start", "end"), parser):
                 if event == "start":
                     parents.append(element)
                     continue
@@ -42,3 +48,17 @@ def xml_records(path: Path, name: str) -> Iterator[Element]:
 def local_name(element: Element) -> str:
     """The element's name without its namespace."""
     return str(element.tag).rpartition("}")[2]
+
+
+class _Watched:
+    """A file that is read as long as its parser keeps up."""
+
+    def __init__(self, path: Path, handle: IO[bytes], parser: Any) -> None:
+        self._path, self._handle, self._parser, self._given = path, handle, parser, 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._given - self._parser.CurrentByteIndex > MARKUP:
+            raise ClirError(f"{self._path}:{self._parser.CurrentLineNumber}: broken XML: a tag or comment without end")
+        data = self._handle.read(size)
+        self._given += len(data)
+        return data

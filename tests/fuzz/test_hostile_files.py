@@ -97,6 +97,18 @@ def test_brackets_within_brackets_in_a_dictionary(tmp_path):
     assert entries["mbwa"] == ("dog",) and entries["paka"] == ("cat",)
 
 
+@pytest.mark.parametrize("start", ["", "<tmx", "<tmx version='", "<tmx><!-- ", "<tmx>&", "<!DOCTYPE tmx ["])
+def test_xml_whose_markup_has_no_end(start, tmp_path):
+    # Expat reads what is not whole again with every block: the time grows with the square.
+    message = refused(bitext, tmp_path / "b.tmx", f"\n{start}" + "a" * (60 << 20))
+    assert message == f"{tmp_path}/b.tmx:2: broken XML: a tag or comment without end" or "not well-formed" in message
+
+
+def test_a_long_text_is_no_markup(tmp_path):
+    (tmp_path / "b.tmx").write_text(tmx("word " * 400_000))
+    assert len(bitext(tmp_path / "b.tmx")[0].english) == 5 * 400_000 - 1
+
+
 @pytest.fixture(scope="module")
 def bomb() -> bytes:
     """80 MiB of one line in a few kilobytes."""
@@ -111,6 +123,9 @@ def bomb() -> bytes:
 def test_a_file_that_unpacks_without_measure(read, name, tmp_path, bomb):
     assert len(bomb) < 100_000
     message = refused(read, tmp_path / name, bomb)
+    if ".tmx" in name:
+        assert message == f"{tmp_path / name}:1: broken XML: a tag or comment without end"
+        return
     assert message == f"{tmp_path / name} unpacks to more than 200 times its size: unpack it yourself if that is right"
 
 
