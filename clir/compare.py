@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 python -m clir.compare --recipe encoders/recipes/compare-demo.yaml --output runs/compare-demo
 python -m clir.compare --recipe plan.yaml --output runs/swahili --dry-run
-python -m clir.compare --recipe plan.yaml --output runs/swahili --tables-only --json
+python -m clir.compare --recipe plan.yaml --output runs/swahili --tables-only --seeds 1
 """
 
 
@@ -30,6 +30,8 @@ def parser() -> Parser:
     )
     parser.add_argument("--recipe", required=True, metavar="YAML", help="the plan: see docs/compare.md")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="where students, runs, tables and plots lie")
+    parser.add_argument("--losses", nargs="+", metavar="NAME", help="only these of the plan's, and its baseline")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="K", help="only these of the plan's")
     parser.add_argument("--dry-run", action="store_true", help="only say what there is to do")
     parser.add_argument("--tables-only", action="store_true", help="train nothing: tell what is there")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda")
@@ -46,7 +48,7 @@ def work(options: argparse.Namespace) -> None:
     from clir.support.command import at_least_one, use_threads
 
     at_least_one(options, "threads")
-    plan = read_plan(options.recipe)
+    plan = read_plan(options.recipe).part(options.losses, options.seeds)
     cells = plan.cells()
     from clir.experiments.comparison.run import Workplace, is_done, line_of, run_comparison
     from clir.support.progress import say

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from clir.corpora.registry import open_collection
 from clir.distillation.losses import Loss
 from clir.distillation.recipe import TAGS, Recipe, parse_recipe
 from clir.encoding.encoder import Reader
-from clir.support.errors import UsageError
+from clir.support.errors import UsageError, unknown
 from clir.support.settings import first_mistake, read_yaml
 
 UNDISTILLED, ORACLE, BM25, BM25_ORACLE = "undistilled", "oracle", "BM25", "BM25, English topics"
@@ -143,6 +143,21 @@ class Plan(BaseModel):
             if len(set(values)) < len(values):
                 raise ValueError(f"{name}: one comes twice")
         return self
+
+    def part(self, losses: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Plan:
+        """The plan with these of its losses, the baseline always among them, and these of its seeds (None: all).
+
+        Raises UsageError for one that the plan has not.
+        """
+        for kind, chosen, known in (("loss", losses or (), list(self.losses)), ("seed", seeds or (), self.seeds)):
+            if wrong := next((one for one in chosen if one not in known), None):
+                raise unknown(f"{kind} of this plan", str(wrong), [str(one) for one in known])
+        kept = {
+            name: loss for name, loss in self.losses.items() if not losses or name in losses or name == self.baseline
+        }
+        return self.model_copy(
+            update={"losses": kept, "seeds": tuple(seed for seed in self.seeds if not seeds or seed in seeds)}
+        )
 
     def cells(self) -> list[Cell]:
         """The students, one seed after the other: the first is a whole comparison, later ones show the spread.

@@ -136,6 +136,18 @@ def test_again_trains_nothing_and_a_deleted_cell_comes_back_the_same(
     assert {row["system"] for row in json.loads(again.stdout)} >= {"ot", "the same", "a & b", "undistilled", "oracle"}
 
 
+def test_a_part_of_a_plan(folder: Path, whole: subprocess.CompletedProcess[str]) -> None:
+    shutil.copytree(folder / "whole", folder / "part")
+    done = compare(folder, "part", "--tables-only", "--json", "--losses", "a & b", "--seeds", "2")
+    assert done.returncode == 0, done.stderr
+    rows = [row for row in json.loads(done.stdout) if row["measure"] == "AP" and row["budget"]]
+    assert [(row["system"], row["seeds"]) for row in rows] == [("a & b", "2")]
+    table = numbers(folder / "whole")["a & b", "3 steps, 50 pairs", "dense", "AP"]
+    assert rows[0]["mean"] == pytest.approx(float(table["by_seed"].split()[1]), abs=1e-6)
+    listed = compare(folder, "part", "--dry-run", "--seeds", "1").stdout.splitlines()
+    assert len(listed) == 3 and all("seed 1" in line for line in listed)
+
+
 def test_a_killed_comparison_ends_with_the_same_numbers(folder: Path, whole: subprocess.CompletedProcess[str]) -> None:
     running = subprocess.Popen(command("cut"), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     for _ in range(30_000):

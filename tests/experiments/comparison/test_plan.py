@@ -25,6 +25,20 @@ def test_every_loss_gets_every_budget_and_seed_one_seed_after_the_other() -> Non
     assert len({cell.folder for cell in cells}) == 8
 
 
+def test_a_part_has_the_baseline_with_it() -> None:
+    whole = parse_plan(SMALL | {"losses": ["ot", "mse", "cosine"], "baseline": "mse", "seeds": [1, 2, 3]}, "here")
+    part = whole.part(["cosine"], [3, 1])
+    assert (list(part.losses), part.seeds) == (["mse", "cosine"], (1, 3))
+    assert {cell.folder for cell in part.cells()} < {cell.folder for cell in whole.cells()}
+    assert whole.part() == whole
+    with pytest.raises(
+        UsageError, match=r"^unknown loss of this plan 'cosin'; did you mean 'cosine'"
+    ):
+        whole.part(["cosin"])
+    with pytest.raises(UsageError, match=r"^unknown seed of this plan '4' \(known: 1, 2, 3\)"):
+        whole.part(seeds=[4])
+
+
 def test_models_multiply_and_students_start_as_their_teacher() -> None:
     alone = parse_plan(SMALL | {"teachers": ["t", "u"]}, "here").cells()
     assert {(cell.recipe.teacher, cell.recipe.student) for cell in alone} == {("t", "t"), ("u", "u")}
