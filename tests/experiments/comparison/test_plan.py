@@ -31,9 +31,7 @@ def test_a_part_has_the_baseline_with_it() -> None:
     assert (list(part.losses), part.seeds) == (["mse", "cosine"], (1, 3))
     assert {cell.folder for cell in part.cells()} < {cell.folder for cell in whole.cells()}
     assert whole.part() == whole
-    with pytest.raises(
-        UsageError, match=r"^unknown loss of this plan 'cosin'; did you mean 'cosine'"
-    ):
+    with pytest.raises(UsageError, match=r"^unknown loss of this plan 'cosin'; did you mean 'cosine'"):
         whole.part(["cosin"])
     with pytest.raises(UsageError, match=r"^unknown seed of this plan '4' \(known: 1, 2, 3\)"):
         whole.part(seeds=[4])
