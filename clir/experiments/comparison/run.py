@@ -144,10 +144,12 @@ def finished(plan: Plan, place: Workplace, line: Line, collection: str, method: 
 
 def made_from(plan: Plan, line: Line) -> str | None:
     """What a line's numbers depend on beside its folder's name: recipe and bitext of a student, a model's weights."""
+    reader = {"documents by": plan.documents_by} if plan.documents_by == "student" else {}
     if line.cell is not None:
-        reader = {"documents by": plan.documents_by} if plan.documents_by == "student" else {}
         return line.cell.recipe.fingerprint({"bitext": bitext_key(plan)} | reader)
-    return load_encoder(line.encoder).fingerprint("query") if line.encoder else None
+    if line.encoder is None:
+        return None
+    return load_encoder(line.encoder).fingerprint("query") + "".join(f", {key} {by}" for key, by in reader.items())
 
 
 def _train(plan: Plan, place: Workplace, cell: Cell, pairs: Sequence[Pair], reports: Any) -> None:

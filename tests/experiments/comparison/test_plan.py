@@ -7,6 +7,7 @@ import pytest
 
 from clir.distillation.losses import MeanSquaredError, OptimalTransport
 from clir.experiments.comparison.plan import Budget, parse_plan, read_plan
+from clir.experiments.comparison.run import made_from, references
 from clir.support.errors import UsageError
 
 SMALL: dict[str, Any] = {"teachers": "t", "bitext": "sw=a.tsv", "collections": "demo/sw", "losses": ["ot", "mse"]}
@@ -23,6 +24,15 @@ def test_every_loss_gets_every_budget_and_seed_one_seed_after_the_other() -> Non
     assert cells[0].recipe.loss == OptimalTransport() and cells[1].recipe.loss == MeanSquaredError()
     assert (cells[3].recipe.flops, cells[3].recipe.pairs_per_language, cells[3].recipe.steps) == (1e12, 9, None)
     assert len({cell.folder for cell in cells}) == 8
+
+
+def test_scores_are_of_whoever_read_the_documents(minilm: Path) -> None:
+    plan = parse_plan(SMALL | {"teachers": str(minilm), "documents_by": "student"}, "here")
+    reference = references(plan)[0]
+    taught = plan.model_copy(update={"documents_by": "teacher"})
+    assert made_from(plan, reference) == f"{made_from(taught, reference)}, documents by student"
+    with pytest.raises(UsageError, match=r"documents_by: .*'teacher' or 'student'"):
+        parse_plan(SMALL | {"documents_by": "pupil"}, "here")
 
 
 def test_a_part_has_the_baseline_with_it() -> None:
