@@ -63,8 +63,9 @@ def parser() -> Parser:
     loss = parser.add_argument_group("loss")
     loss.add_argument(
         "--loss", metavar="NAME[+NAME]",
-        help="what the student minimises, names joined by + for a sum (default: ot): ot, sinkhorn-divergence, mse, "
-        "cosine, contrastive, token-contrastive, late-interaction, aligned-mse, relevance, norm",
+        help="what the student minimises, names joined by + for a sum (default: ot+token-contrastive, weights 1 and "
+        "0.1): ot, sinkhorn-divergence, mse, cosine, contrastive, token-contrastive, late-interaction, aligned-mse, "
+        "relevance, norm",
     )  # fmt: skip
     loss.add_argument("--weights", nargs="+", type=float, metavar="W", help="of the losses of a sum (default: 1 each)")
     loss.add_argument(
@@ -81,7 +82,9 @@ def parser() -> Parser:
     )  # fmt: skip
     loss.add_argument("--marginals", metavar="uniform|norm|idf", help="token weights (default: uniform)")
     loss.add_argument("--differentiate-plan", action="store_true", default=None, help="ot: gradient through the solver")
-    loss.add_argument("--temperature", type=float, help="contrastive losses: temperature (default: 0.02)")
+    loss.add_argument(
+        "--temperature", type=float, help="contrastive losses: temperature (default: 0.02; token-contrastive: 0.05)"
+    )
     loss.add_argument("--queue", type=int, metavar="N", help="contrastive: negatives from earlier batches (default: 0)")
     loss.add_argument("--english-replay", type=float, metavar="SHARE", help="of pairs whose English is read too (0)")
 

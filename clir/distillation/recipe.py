@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from clir.distillation.losses import LOSS_NAMES, Loss, OptimalTransport
+from clir.distillation.losses import LOSS_NAMES, Loss, default_loss
 from clir.distillation.relevance import PassageOptions
 from clir.distillation.transport import SOLVER_NAMES, AnySolver
 from clir.distillation.validation import EarlyStopping
@@ -41,7 +41,7 @@ class Recipe(BaseModel):
 
     teacher: str
     student: str
-    loss: Loss = Field(default_factory=OptimalTransport)
+    loss: Loss = Field(default_factory=default_loss)
     steps: int | None = Field(default=None, ge=1)
     epochs: float = Field(default=1.0, gt=0)
     flops: float | None = Field(default=None, gt=0)

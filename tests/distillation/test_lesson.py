@@ -22,7 +22,7 @@ from clir.support.errors import UsageError
 
 
 def recipe(**options: Any) -> Recipe:
-    return Recipe(teacher="t", student="t", **{"batch_size": 4, "max_tokens": 16, **options})
+    return Recipe(teacher="t", student="t", **{"loss": "ot", "batch_size": 4, "max_tokens": 16, **options})
 
 
 def lesson(

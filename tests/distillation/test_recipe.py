@@ -16,11 +16,13 @@ from clir.distillation.losses import (
     Term,
     TokenContrastive,
     WeightedSum,
+    default_loss,
 )
 from clir.distillation.recipe import Recipe, parse_recipe, read_recipe, with_loss_options
 from clir.distillation.transport import Exact, Greedy, Partial, Proximal, Sinkhorn
 from clir.support.errors import UsageError
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 YAML = """
 teacher: models/t
 student: models/s
@@ -288,3 +290,9 @@ def test_part_of_early_stopping_is_overridden(tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text("teacher: t\nearly_stopping: {by: afriqa/ha/dev, every: 7}\n")
     stopping = read_recipe(tmp_path / "r.yaml", {"early_stopping": {"every": 9}}).early_stopping
     assert stopping is not None and (stopping.by, stopping.every, stopping.patience) == ("afriqa/ha/dev", 9, 3)
+
+
+def test_the_advised_recipe_is_the_default() -> None:
+    advised = read_recipe(CHECKOUT / "encoders" / "recipes" / "ot-token-contrastive.yaml", {})
+    assert advised.loss == default_loss() == Recipe(teacher="t", student="t").loss
+    assert advised == read_recipe(None, {"teacher": advised.teacher})

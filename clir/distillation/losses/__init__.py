@@ -93,8 +93,14 @@ AnyLoss = Annotated[
 ]  # fmt: skip
 Loss = Annotated[AnyLoss, BeforeValidator(as_written)]
 
+
+def default_loss() -> WeightedSum:
+    """What was best on dev topics (docs/results.md): transport, and a tenth of the aligned tokens' contrast."""
+    return WeightedSum(terms=(Term(loss=OptimalTransport()), Term(weight=0.1, loss=TokenContrastive())))
+
+
 __all__ = [
     "LOSS_NAMES", "AlignedMSE", "Contrastive", "Cosine", "LateInteraction", "Loss", "LossOptions", "MeanSquaredError",
     "Norm", "OptimalTransport", "Relevance", "SinkhornDivergence", "Term", "TokenContrastive", "WeightedSum",
-    "as_written",
+    "as_written", "default_loss",
 ]  # fmt: skip
