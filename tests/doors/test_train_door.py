@@ -59,7 +59,7 @@ def test_the_manifest_says_what_made_the_student(school, minilm):
     assert (manifest["kind"], manifest["steps"], manifest["pairs"], manifest["languages"]) == ("student", 6, 12, ["sw"])
     recipe = manifest["recipe"]
     assert (recipe["teacher"], recipe["student"]) == (str(minilm), str(minilm))
-    assert (recipe["loss"]["name"], recipe["batch_size"], recipe["learning_rate"]) == ("ot", 4, 0.001)
+    assert (recipe["loss"]["name"], recipe["batch_size"], recipe["learning_rate"]) == ("sum", 4, 0.001)
     assert set(manifest["fingerprints"]) == {"query", "document"}
     assert manifest["data"]["bitext"] == ["sw=text.en,text.sw"]
     assert manifest["data"]["pairs by step"]["read"] == {"kept": 12}
@@ -167,7 +167,7 @@ def test_no_space_left(desk, door, minilm, checkpoint_steps, megabytes, reason):
         (("--bitext", "text.en,no.sw"), "bitext not found: no.sw"),
         (("--bitext", "text.en"), "bitext text.en is neither a Moses pair (A.en,A.sw) nor a .tmx, .tsv or .jsonl file"),
         (("--loss", "optimal"), "unknown loss 'optimal'"),
-        (("--marginals", "even"), "options: loss.marginals: input should be 'uniform', 'norm' or 'idf'"),
+        (("--marginals", "even"), "options: loss.0.marginals: input should be 'uniform', 'norm' or 'idf'"),
         (("--loss", "mse", "--epsilon", ".1"), "options: this loss has no option 'epsilon'"),
         (("--recipe", "no.yaml"), "recipe not found: no.yaml"),
         (("--recipe", "typo.yaml"), "typo.yaml: unknown recipe key 'batchsize'; did you mean 'batch_size'?"),
