@@ -34,6 +34,10 @@ def parser() -> Parser:
     parser.add_argument("--seeds", nargs="+", type=int, metavar="K", help="only these of the plan's")
     parser.add_argument("--dry-run", action="store_true", help="only say what there is to do")
     parser.add_argument("--tables-only", action="store_true", help="train nothing: tell what is there")
+    parser.add_argument(
+        "--drop-students", action="store_true",
+        help="remove each student when its searches are done, all but its manifest: it is as large as two models",
+    )  # fmt: skip
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda")
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all)")
     parser.add_argument("--json", action="store_true", help="print every number as JSON instead of tables")
@@ -53,7 +57,7 @@ def work(options: argparse.Namespace) -> None:
     from clir.experiments.comparison.run import Workplace, is_done, line_of, run_comparison
     from clir.support.progress import say
 
-    place = Workplace(Path(options.output), options.device, options.threads)
+    place = Workplace(Path(options.output), options.device, options.threads, drop_students=options.drop_students)
     if options.dry_run:
         for cell in cells:
             state = "done" if is_done(plan, place, line_of(cell, place)) else "to do"

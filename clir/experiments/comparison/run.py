@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from clir.support.manifest import manifest_beside
 from clir.support.progress import say
 
 ENGLISH = "en"
+META, MODULES = "meta.json", "modules.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +43,13 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Workplace:
-    """Where a comparison lies, and what it runs on."""
+    """Where a comparison lies, and what it runs on; drop_students: a student goes when its searches are done."""
 
     folder: Path
     device: str = "cpu"
     threads: int | None = None
     indexes: Path = ROOT
+    drop_students: bool = False
 
     def student(self, cell: Cell) -> Path:
         """The folder of a cell's student."""
@@ -79,6 +82,8 @@ def run_comparison(plan: Plan, place: Workplace) -> Iterator[Line]:
             say(f"[{number}/{len(cells)}] {cell.loss}, {cell.budget.label}, seed {cell.seed}")
             _train(plan, place, cell, pairs, reports)
             _search_all(plan, place, line, collections)
+        if place.drop_students:
+            drop_weights(place.student(cell))
         yield line
 
 
@@ -156,12 +161,28 @@ def _train(plan: Plan, place: Workplace, cell: Cell, pairs: Sequence[Pair], repo
     from clir.distillation.trainer import distil
     from clir.experiments.validation import validation
 
-    recipe = cell.recipe
+    recipe, output = cell.recipe, place.student(cell)
+    if (output / META).exists() and not (output / MODULES).exists():
+        say("its student was dropped, and is trained again")
+        shutil.rmtree(output)
     distil(
-        recipe, pairs, place.student(cell), device=place.device,
+        recipe, pairs, output, device=place.device,
         validate=validation(recipe.early_stopping, recipe.teacher, recipe.student, place.device, place.indexes),
         about={"data": {"bitext": list(plan.bitext), "held out": list(plan.collections), "pairs by step": reports}},
     )  # fmt: skip
+
+
+def drop_weights(student: Path) -> None:
+    """Remove all of a student's folder but its manifest, which says what the training cost.
+
+    The file without which a folder is no model goes first: what a kill leaves is seen to be dropped.
+    """
+    (student / MODULES).unlink(missing_ok=True)
+    for path in student.iterdir() if student.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != META:
+            path.unlink()
 
 
 def _search_all(plan: Plan, place: Workplace, line: Line, collections: Sequence[Collection]) -> None:

@@ -148,6 +148,20 @@ def test_a_part_of_a_plan(folder: Path, whole: subprocess.CompletedProcess[str])
     assert len(listed) == 3 and all("seed 1" in line for line in listed)
 
 
+def test_dropped_students_leave_their_costs_and_come_back(
+    folder: Path, whole: subprocess.CompletedProcess[str]
+) -> None:
+    shutil.copytree(folder / "whole", folder / "dropped")
+    done = compare(folder, "dropped", "--drop-students")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in folder.glob("dropped/students/*/*")} == {"meta.json"}
+    assert numbers(folder / "dropped") == numbers(folder / "whole")
+    shutil.rmtree(folder / "dropped/scores/all-MiniLM-L6-v2--ot--3-steps-50-pairs--seed-1")
+    again = compare(folder, "dropped")
+    assert again.returncode == 0 and "its student was dropped, and is trained again" in again.stderr, again.stderr
+    assert scores(folder / "dropped") == scores(folder / "whole")
+
+
 def test_a_killed_comparison_ends_with_the_same_numbers(folder: Path, whole: subprocess.CompletedProcess[str]) -> None:
     running = subprocess.Popen(command("cut"), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     for _ in range(30_000):
