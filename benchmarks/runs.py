@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from run import HITS, LAUNCHER, write_big_run
+from run import HITS, write_big_run
+from sides import LAUNCHER
 
 from clir.runs.forms import write_run
 from clir.runs.trec import read_run

@@ -1,0 +1,64 @@
+"""Scripts and benchmarks: each says how it is used, and what the scripts compute by themselves is right."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from clir.corpora.leakage import TestTexts
+from clir.corpora.registry import open_collection
+from clir.encoding.encoder import load_encoder
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PROGRAMS = sorted(
+    path
+    for folder in ("scripts", "benchmarks")
+    for path in (CHECKOUT / folder).glob("*.py")
+    if "main()" in path.read_text()
+)
+
+
+def script(name: str) -> ModuleType:
+    """A script as a module."""
+    specification = importlib.util.spec_from_file_location(name, CHECKOUT / "scripts" / f"{name}.py")
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
+def test_every_program_says_how_it_is_used(path: Path) -> None:
+    done = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ") and len(done.stdout.splitlines()) > 3
+
+
+def test_topics_that_a_student_was_taught_do_not_count(minilm: Path, data_root: Path) -> None:
+    transfer = script("transfer_results")
+    collection = open_collection("tatoeba/sw")
+    encoder = load_encoder(str(minilm))
+    topics = collection.topics()
+    taught = {topic.qid for topic in topics[:10]}
+    whole = transfer.accuracy(collection, encoder, TestTexts([]))
+    kept = transfer.accuracy(collection, encoder, TestTexts([topic.text for topic in topics[:10]]))
+    assert len(whole) == len(topics) and set(whole.values()) <= {0.0, 1.0}
+    # Near copies of the ten are taught too.
+    assert not taught & set(kept) and 0 < len(topics) - len(kept) < 30
+    assert all(kept[qid] == whole[qid] for qid in kept)
+
+
+def test_the_table_marks_what_differs(capsys: pytest.CaptureFixture[str]) -> None:
+    transfer = script("transfer_results")
+    draw = np.random.default_rng(0)
+    low = {f"q{number}": float(score) for number, score in enumerate(draw.uniform(0, 0.5, 50))}
+    better = {qid: score + 0.3 + 0.01 * number for number, (qid, score) in enumerate(low.items())}
+    same = {qid: score + (-1) ** number * 0.01 for number, (qid, score) in enumerate(low.items())}
+    transfer.print_table("T", {transfer.UNDISTILLED: {"a": low}, "better": {"a": better}, "same": {"a": same}})
+    lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
+    rows = dict(line for line in lines if len(line) == 2)
+    assert rows["topics"] == "50" and rows["better"].endswith("+") and not rows["same"].endswith(("+", "-"))
