@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from against_pyserini import MINILM, THREADS, model
 from numpy.typing import NDArray
-from sides import door, passages, quiet
+from sides import door, passages, quiet, show_rows
 
 from clir.corpora.collection import Document
 from clir.encoding.encoder import load_encoder
@@ -133,10 +133,8 @@ def show(found: Sequence[Measured], base: dict[str, int]) -> None:
     medians = {(one.method, one.grown, one.size): statistics.median(one.seconds) for one in found}
     for what, size in dict.fromkeys((one.grown, one.size) for one in found):
         rows.append((what, f"{size:,}", *(f"{medians[method, what, size]:.1f}" for method in METHODS)))
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    for row in (rows[0], tuple("-" * width for width in widths), *rows[1:]):
-        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
-    print(f"\nelse {', '.join(f'{size:,} {what}' for what, size in base.items())}; on {processor()}")
+    show_rows(rows)
+    print(f"else {', '.join(f'{size:,} {what}' for what, size in base.items())}; on {processor()}")
 
 
 def main() -> int:

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sides import show_rows
 
 from clir.corpora import afriqa, lareqa, ntrex
 from clir.corpora.collection import Document, Topic
@@ -310,7 +311,7 @@ def show_found(found: Sequence[Found]) -> None:
         ]
         scores = [f"{value:.3f}" for value in one.recall.values()]
         rows.append((one.stage, f"{one.candidates or 'all':,}" if one.candidates else "all", *scores, *cells))
-    show(rows)
+    show_rows(rows)
 
 
 def show_grown(grown: Sequence[Grown]) -> None:
@@ -323,15 +324,7 @@ def show_grown(grown: Sequence[Grown]) -> None:
         )
         for one in grown
     ]  # fmt: skip
-    show(rows)
-
-
-def show(rows: Sequence[tuple[str, ...]]) -> None:
-    """A table whose first row is its head."""
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    for row in (rows[0], tuple("-" * width for width in widths), *rows[1:]):
-        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
-    print()
+    show_rows(rows)
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from against_pyserini import E5, HITS, MINILM, bm25_search, dense_search, encode_speed, hybrid_search
-from sides import Bench, Result, door, in_turns, pyserini
+from sides import Bench, Result, door, in_turns, pyserini, show_rows
 
 from clir.runs.trec import read_run
 from clir.support.errors import ClirError
@@ -116,11 +116,9 @@ def show_results(results: Sequence[Result]) -> None:
         )
         for result in results
     ]  # fmt: skip
-    widths = [max(len(row[at]) for row in [header, *rows]) for at in range(len(header))]
-    for row in (header, tuple("-" * width for width in widths), *rows):
-        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
+    show_rows([header, *rows])
     rounds = max(len(result.ours) for result in results)
-    print(f"\nmedians of {rounds} rounds or fewer, in turns, on {processor()}")
+    print(f"medians of {rounds} rounds or fewer, in turns, on {processor()}")
 
 
 def main() -> int:

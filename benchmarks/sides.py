@@ -87,6 +87,14 @@ def quiet() -> Iterator[None]:
         yield
 
 
+def show_rows(rows: Sequence[tuple[str, ...]]) -> None:
+    """A Markdown table on stdout, whose first row is its head."""
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    for row in (rows[0], tuple("-" * width for width in widths), *rows[1:]):
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
+    print()
+
+
 def door(name: str, *options: object) -> Callable[[], None]:
     """A door of clir's as a process."""
     return process(f"clir.{name}", ["-m", f"clir.{name}", *options])

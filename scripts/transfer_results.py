@@ -39,6 +39,7 @@ from clir.support.progress import say, track
 
 TATOEBA = ("tatoeba/sw", "tatoeba/en-sw", "tatoeba/fil", "tatoeba/en-fil", "tatoeba/mr", "tatoeba/en-mr")
 VIEWS = ("lareqa", "X-X", "X-Y")
+TASKS = {"tatoeba": "Tatoeba, accuracy", "lareqa": "LAReQA, mAP@20"}
 UNDISTILLED = "undistilled"
 HITS = 20
 BLOCK = 1024
@@ -52,34 +53,37 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("comparison", type=Path, help="the --output of clir.compare")
     parser.add_argument("--students", nargs="+", default=["*"], metavar="GLOB", help="of its students (default: all)")
+    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), help="(default: both)")
     parser.add_argument("--output", type=Path, default=Path("runs/transfer"))
     options = parser.parse_args()
     try:
-        transfer(options.comparison, options.students, options.output)
+        transfer(options.comparison, options.students, options.tasks, options.output)
     except ClirError as error:
         say(str(error))
         return error.exit_status
     return 0
 
 
-def transfer(comparison: Path, students: Sequence[str], output: Path) -> None:
-    """Score undistilled model and students on both tasks, and print a table of each."""
+def transfer(comparison: Path, students: Sequence[str], tasks: Sequence[str], output: Path) -> None:
+    """Score undistilled model and students on the tasks, and print a table of each."""
     folders = sorted({path for glob in students for path in (comparison / "students").glob(glob) if path.is_dir()})
     if not folders:
         raise UsageError(f"no student of {comparison} is called so")
     made = {folder.name: read_manifest(folder) for folder in folders}
     start = next(iter(made.values()))["recipe"]["student"]
     seen = TestTexts(taught(comparison, list(made.values())))
-    tatoeba: dict[str, dict[str, Scores]] = {}
-    lareqa: dict[str, dict[str, Scores]] = {}
+    found: dict[str, dict[str, dict[str, Scores]]] = {task: {} for task in tasks}
     for name, model in {UNDISTILLED: start, **{folder.name: str(folder) for folder in folders}}.items():
         encoder = load_encoder(model, documents_by="student")
-        tatoeba[name] = {task: accuracy(open_collection(task), encoder, seen) for task in TATOEBA}
-        lareqa[name] = dict(zip(VIEWS, answers(encoder, output / f"{name}.lareqa.run"), strict=True))
-        print_row(name, tatoeba[name] | lareqa[name])
-    print_table("Tatoeba, accuracy", tatoeba)
-    print_table("LAReQA, mAP@20", lareqa)
-    write_json(output / "scores.json", {"tatoeba": tatoeba, "lareqa": lareqa})
+        for task, systems in found.items():
+            if task == "tatoeba":
+                systems[name] = {pair: accuracy(open_collection(pair), encoder, seen) for pair in TATOEBA}
+            else:
+                systems[name] = dict(zip(VIEWS, answers(encoder, output / f"{name}.lareqa.run"), strict=True))
+            print_row(name, systems[name])
+    for task, systems in found.items():
+        print_table(TASKS[task], systems)
+        write_json(output / f"{task}.json", systems)
 
 
 def taught(comparison: Path, manifests: Sequence[dict[str, object]]) -> Iterator[str]:
