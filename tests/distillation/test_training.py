@@ -1,7 +1,8 @@
 """Training is real: the loss falls, foreign vectors come nearer to their English, and the same seed gives the same."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,20 @@ Train = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def train(minilm: Path, pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> Train:
+def train(minilm: Path, pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Train]:
     """Trains MiniLM's two upper layers for 24 steps of 8 pairs; names the folder."""
+    made = tmp_path_factory.mktemp("students")
 
     def run(name: str, **options: Any) -> Path:
         settings = {
             "teacher": str(minilm), "student": str(minilm), "steps": 24, "batch_size": 8, "learning_rate": 3e-4,
             "freeze_layers": 4, "precision": "fp32", "max_tokens": 32,
         }  # fmt: skip
-        output = tmp_path_factory.mktemp("students") / name
+        output = made / f"{len(list(made.iterdir()))}" / name
         return distil(Recipe(**{**settings, **options}), pairs, output, checkpoint_steps=1000)
 
-    return run
+    yield run
+    shutil.rmtree(made)
 
 
 @pytest.fixture(scope="module")

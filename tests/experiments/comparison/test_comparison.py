@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,7 @@ LOSSES = {"ot": "ot", "the same": "ot", "a & b": [{"name": "mse"}, {"name": "con
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Iterator[Path]:
     """A folder with a plan of three losses and two seeds, three steps each."""
     made = tmp_path_factory.mktemp("comparison")
     plan = {
@@ -31,7 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, minilm: Path) -> Path:
         "training": {"batch_size": 8, "freeze_layers": 5, "max_tokens": 16, "precision": "fp32", "learning_rate": 1e-3},
     }  # fmt: skip
     (made / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False))
-    return made
+    yield made
+    shutil.rmtree(made)
 
 
 def command(output: str, *more: str) -> list[str]:
@@ -55,6 +58,11 @@ def numbers(folder: Path) -> dict[tuple[str, ...], dict[str, str]]:
         return {
             tuple(row[key] for key in ("system", "budget", "search", "measure")): row for row in csv.DictReader(handle)
         }
+
+
+def linked_copy(folder: Path, copy: Path) -> None:
+    """A copy whose files take no place; clir replaces files whole and never changes one."""
+    shutil.copytree(folder, copy, copy_function=os.link)
 
 
 def scores(folder: Path) -> dict[str, bytes]:
@@ -123,7 +131,7 @@ def test_again_trains_nothing_and_a_deleted_cell_comes_back_the_same(
     folder: Path, whole: subprocess.CompletedProcess[str]
 ) -> None:
     before = scores(folder / "whole")
-    shutil.copytree(folder / "whole", folder / "less")
+    linked_copy(folder / "whole", folder / "less")
     cell = "all-MiniLM-L6-v2--a-b--3-steps-50-pairs--seed-2"
     shutil.rmtree(folder / "less/students" / cell)
     shutil.rmtree(folder / "less/scores" / cell)
@@ -137,7 +145,7 @@ def test_again_trains_nothing_and_a_deleted_cell_comes_back_the_same(
 
 
 def test_a_part_of_a_plan(folder: Path, whole: subprocess.CompletedProcess[str]) -> None:
-    shutil.copytree(folder / "whole", folder / "part")
+    linked_copy(folder / "whole", folder / "part")
     done = compare(folder, "part", "--tables-only", "--json", "--losses", "a & b", "--seeds", "2")
     assert done.returncode == 0, done.stderr
     rows = [row for row in json.loads(done.stdout) if row["measure"] == "AP" and row["budget"]]
@@ -151,7 +159,7 @@ def test_a_part_of_a_plan(folder: Path, whole: subprocess.CompletedProcess[str])
 def test_dropped_students_leave_their_costs_and_come_back(
     folder: Path, whole: subprocess.CompletedProcess[str]
 ) -> None:
-    shutil.copytree(folder / "whole", folder / "dropped")
+    linked_copy(folder / "whole", folder / "dropped")
     done = compare(folder, "dropped", "--drop-students")
     assert done.returncode == 0, done.stderr
     assert {path.name for path in folder.glob("dropped/students/*/*")} == {"meta.json"}
