@@ -102,6 +102,7 @@ def check(options: argparse.Namespace) -> None:
     from clir.evaluation.corrections import correction
     from clir.evaluation.significance import significance_test
     from clir.support.errors import UsageError
+    from clir.support.files import check_output
 
     missing = [f"--{name}" for name in ("qrels", "runs") if not getattr(options, name)]
     if missing and not options.reproduce:
@@ -124,6 +125,9 @@ def check(options: argparse.Namespace) -> None:
         for name in ("topics", "corpus"):
             if getattr(options, name):
                 raise UsageError(f"--{name} is for the report: add --report")
+    for name in ("output", "csv", "latex", "report"):
+        if getattr(options, name):
+            check_output(getattr(options, name), [options.qrels, *(options.runs or ())], f"--{name}")
 
 
 def reproduce(options: argparse.Namespace) -> None:

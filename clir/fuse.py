@@ -194,13 +194,12 @@ def _parameters(options: argparse.Namespace) -> dict[str, Any]:
 
 def _check_paths(runs: Sequence[str], output: str) -> None:
     from clir.support.errors import UsageError
-    from clir.support.files import existing
+    from clir.support.files import check_output, existing
 
     resolved = [existing(path, "run").resolve() for path in runs]
     if len(set(resolved)) < len(resolved):
         raise UsageError("--runs names the same file twice")
-    if Path(output).resolve() in resolved:
-        raise UsageError(f"--output {output} is one of the runs to fuse")
+    check_output(output, runs)
 
 
 def _read(pool: ThreadPoolExecutor, paths: Sequence[str]) -> list[Run]:

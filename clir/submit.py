@@ -117,22 +117,22 @@ def _check(options: argparse.Namespace, board: Leaderboard) -> None:
 
 
 def _pack(options: argparse.Namespace, board: Leaderboard) -> None:
-    from clir.submission.archive import check_output, member_names, write_archive
+    from clir.submission.archive import check_ending, member_names, write_archive
     from clir.submission.findings import Findings
     from clir.submission.metadata import fields_of, run_fields_of
     from clir.support.errors import UsageError
+    from clir.support.files import check_output
     from clir.support.manifest import checksums, manifest_beside
 
     if not options.runs or not options.output:
         raise UsageError("pack needs --runs and --output")
     if options.archive:
         raise UsageError("--archive is for check")
-    check_output(board, options.output)
+    check_ending(board, options.output)
     id = _id(options, board)
     description = _description(options)
     runs = _runs(options, board)
-    if Path(options.output).resolve() in [run.path.resolve() for run in runs]:
-        raise UsageError(f"--output {options.output} is one of the runs")
+    check_output(options.output, [*(run.path for run in runs), options.metadata])
     about = Findings(description.name, dict(board.levels), None)
     fields = fields_of(board, description, _described(options), about)
     reports, together = _checked(options, board, runs, description, converts=True)

@@ -78,7 +78,7 @@ def parser() -> Parser:
     loss.add_argument("--cost", metavar="cosine|squared", help="between tokens (default: cosine)")
     loss.add_argument(
         "--centred", action=argparse.BooleanOptionalAction,
-        help="costs with or without the batch's mean teacher token taken out (ot: without it, unless you say so)",
+        help="take the mean teacher token of the batch out of all tokens first (default: only ot does)",
     )  # fmt: skip
     loss.add_argument("--marginals", metavar="uniform|norm|idf", help="token weights (default: uniform)")
     loss.add_argument("--differentiate-plan", action="store_true", default=None, help="ot: gradient through the solver")

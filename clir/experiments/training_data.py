@@ -10,7 +10,7 @@ from clir.corpora.cleaning import clean, remove_leaks
 from clir.corpora.collection import Collection
 from clir.corpora.registry import open_collection
 from clir.support.errors import UsageError
-from clir.support.files import atomic_file
+from clir.support.files import atomic_file, check_output
 
 Reports = dict[str, Report]
 """What each step, in its order, kept and dropped."""
@@ -33,7 +33,8 @@ def training_pairs(
     Raises UsageError if nothing is left; the file is written even then.
     """
     if dropped is not None:
-        _not_bitext(dropped, specs, language_codes)
+        sources = parse_specs(specs, language_codes)
+        check_output(dropped, [path for source in sources for path in source.paths], "--dropped")
     pairs, read = read_bitext_with_report(specs, language_codes)
     reports: Reports = {"read": read}
     if cleaning:
@@ -46,14 +47,6 @@ def training_pairs(
     if not pairs:
         raise UsageError("no sentence pair is left after reading and cleaning the bitext")
     return pairs, reports
-
-
-def _not_bitext(output: str | Path, specs: Sequence[str], language_codes: Sequence[str]) -> None:
-    read = {path.resolve() for source in parse_specs(specs, language_codes) for path in source.paths}
-    if Path(output).resolve() in read:
-        raise UsageError(f"{output} is one of the files to read: choose another for the dropped pairs")
-    if Path(output).is_dir():
-        raise UsageError(f"{output} is a folder: name a file for the dropped pairs")
 
 
 def write_dropped(reports: Reports, path: str | Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from clir.support.command import Parser
 from clir.support.errors import UsageError
+from clir.support.files import check_output
 
 EXAMPLES = """
 python -m clir.search --collection demo/sw --encoder encoders/students/sw-ot --method dense --output runs/dense.run
@@ -140,7 +140,7 @@ def check_combination(options: argparse.Namespace) -> None:
     _check_uses(options)
     _check_shown(options)
     files = [options.topics, options.sparse_topics, options.qrels, options.corpus]
-    _check_output(Path(options.output), [*files, options.first_stage if options.method == "late" else None])
+    check_output(options.output, [*files, options.first_stage if options.method == "late" else None])
 
 
 def needed_indexes(options: argparse.Namespace) -> tuple[str, ...]:
@@ -231,13 +231,3 @@ def _check_shown(options: argparse.Namespace) -> None:
         raise UsageError("--show prints passages, --json nothing but scores: give one of them")
     if options.corpus and not options.show:
         raise UsageError("--corpus has the passages for --show N")
-
-
-def _check_output(output: Path, inputs: Sequence[str | None]) -> None:
-    if output.is_dir():
-        raise UsageError(f"--output {output} is a folder: name a file in it")
-    files = [parent for parent in output.parents if parent.is_file()]
-    if files:
-        raise UsageError(f"--output {output} cannot be: {files[0]} is a file")
-    if output.resolve() in [Path(name).resolve() for name in inputs if name]:
-        raise UsageError(f"--output {output} is one of the files to read")

@@ -82,7 +82,7 @@ def write_archive(
     return sorted(members)
 
 
-def check_output(board: Leaderboard, output: str) -> None:
+def check_ending(board: Leaderboard, output: str) -> None:
     """Raise UsageError if the archive's name does not end as its format does."""
     endings = ARCHIVE_ENDINGS[board.archive.format]
     if not output.endswith(endings):

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -146,6 +146,20 @@ def existing(path: str | Path, what: str) -> Path:
     if not path.exists():
         raise UsageError(f"{what} not found: {path}")
     return path
+
+
+def check_output(output: str | Path, inputs: Iterable[str | Path | None] = (), option: str = "--output") -> None:
+    """Raise UsageError if `output` cannot be written or would overwrite one of `inputs`: before the work, not after."""
+    path, given = Path(output), f"{option} {output}"
+    if path.is_dir():
+        raise UsageError(f"{given} is a folder: name a file in it")
+    if path.resolve() in [Path(name).resolve() for name in inputs if name]:
+        raise UsageError(f"{given} is one of the files to read")
+    nearest = next(parent for parent in path.parents if parent.exists())
+    if not nearest.is_dir():
+        raise UsageError(f"{given} cannot be: {nearest} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UsageError(f"{given} cannot be: no right to write in {nearest}")
 
 
 @contextlib.contextmanager

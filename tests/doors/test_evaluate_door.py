@@ -81,6 +81,7 @@ def test_output_and_its_manifest(door, tmp_path):
     ("arguments", "status", "message"),
     [
         ("--qrels qrels.txt --runs no.run", 2, "run not found: no.run"),
+        ("--qrels qrels.txt --runs a.run --csv ./a.run", 2, "--csv ./a.run is one of the files to read"),
         ("--qrels qrels.txt --runs a.run ./a.run", 2, "--runs names the same file twice: ./a.run"),
         ("--qrels qrels.txt --runs a.run --measures ndcg@10", 2, "unknown measure 'ndcg@10'; did you mean 'nDCG@10'?"),
         ("--qrels qrels.txt --runs a.run --baseline no.run", 2, "baseline run not found: no.run"),

@@ -124,14 +124,15 @@ def test_an_input_is_not_overwritten(door, tmp_path):
     result = door("--runs a.run b.run --method rrf --output ./b.run")
     assert (result.returncode, result.stderr) == (
         2,
-        "python -m clir.fuse: --output ./b.run is one of the runs to fuse\n",
+        "python -m clir.fuse: --output ./b.run is one of the files to read\n",
     )
 
 
 def test_an_output_that_is_a_folder(door, tmp_path):
     (tmp_path / "f.run").mkdir()
     result = door("--runs a.run b.run --method rrf --output f.run")
-    assert (result.returncode, result.stderr) == (1, "python -m clir.fuse: cannot write f.run: Is a directory\n")
+    message = "python -m clir.fuse: --output f.run is a folder: name a file in it\n"
+    assert (result.returncode, result.stderr) == (2, message)
     assert os.listdir(tmp_path / "f.run") == []
 
 

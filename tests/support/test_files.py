@@ -1,0 +1,41 @@
+"""Outputs that cannot be written are refused before the work."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from clir.support.errors import UsageError
+from clir.support.files import check_output
+
+
+def test_what_can_be_written_passes(tmp_path):
+    (tmp_path / "old.run").touch()
+    check_output(tmp_path / "new.run", [tmp_path / "old.run", None])
+    check_output(tmp_path / "old.run", [tmp_path / "new.run"])
+    check_output(tmp_path / "deep" / "er" / "new.run")
+    assert not (tmp_path / "deep").exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "option", "message"),
+    [
+        (".", "--csv", "--csv . is a folder: name a file in it"),
+        ("topics.tsv/new.run", "--output", "--output topics.tsv/new.run cannot be: topics.tsv is a file"),
+        ("./topics.tsv", "--output", "--output ./topics.tsv is one of the files to read"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch, output, option, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "topics.tsv").touch()
+    with pytest.raises(UsageError) as caught:
+        check_output(output, ["topics.tsv"], option)
+    assert str(caught.value) == message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_the_right_to_write_is_refused(tmp_path):
+    tmp_path.chmod(0o555)
+    with pytest.raises(UsageError, match="no right to write in"):
+        check_output(tmp_path / "new.run")
