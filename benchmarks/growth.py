@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from against_pyserini import MINILM, THREADS, model
+from against_pyserini import THREADS
+from encoding import MINILM, model
 from numpy.typing import NDArray
 from sides import door, passages, quiet, show_rows
 

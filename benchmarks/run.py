@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from against_pyserini import E5, HITS, MINILM, bm25_search, dense_search, encode_speed, hybrid_search
+from against_pyserini import HITS, bm25_search, dense_search, hybrid_search
+from encoding import E5, MINILM, encoding
 from sides import Bench, Result, door, in_turns, pyserini, show_rows
 
 from clir.runs.trec import read_run
@@ -74,7 +75,7 @@ def transport(bench: Bench) -> Iterator[Result]:
 
 
 BENCHMARKS: dict[str, Callable[[Bench], Iterator[Result]]] = {
-    "encode": encode_speed,
+    "encode": encoding,
     "search-dense": dense_search,
     "search-bm25": bm25_search,
     "search-hybrid": hybrid_search,
@@ -129,6 +130,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes, one round, MiniLM only: does it work?")
     parser.add_argument("--only", nargs="+", choices=list(BENCHMARKS), metavar="NAME", help=f"{', '.join(BENCHMARKS)}")
     parser.add_argument("--rounds", type=int, help="rounds of each benchmark (default: 3; fuse: a third)")
+    parser.add_argument("--passages", type=int, help="passages to encode and search in (default: 600; quick: 200)")
     parser.add_argument("--json", action="store_true", help="print every round of every benchmark as JSON")
     parser.add_argument("--output", type=Path, help="write that JSON to a file as well")
     options = parser.parse_args()
@@ -136,9 +138,9 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="clir-bench-") as folder:
             bench = (
-                Bench(Path(folder), 200, 200, 40, rounds, (MINILM,))
+                Bench(Path(folder), options.passages or 200, 200, 40, rounds, (MINILM,))
                 if options.quick
-                else Bench(Path(folder), 1500, 5000, 1000, rounds, (MINILM, E5))
+                else Bench(Path(folder), options.passages or 600, 5000, 1000, rounds, (MINILM, E5))
             )
             results = [result for name in options.only or BENCHMARKS for result in BENCHMARKS[name](bench)]
     except ClirError as error:

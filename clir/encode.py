@@ -45,7 +45,7 @@ def parser() -> Parser:
         "--documents-by", metavar="teacher|student", help="which side of a student reads them (default: teacher)"
     )
     parser.add_argument("--output", required=True, metavar="INDEX", help="folder for the index")
-    parser.add_argument("--batch-size", type=int, default=32, metavar="B", help="documents a pass (default: 32)")
+    parser.add_argument("--batch-size", type=int, metavar="B", help="documents a pass (default: by their tokens)")
     parser.add_argument(
         "--window", type=int, default=1024, metavar="W", help="documents sorted by length and saved together (1024)"
     )
@@ -166,7 +166,7 @@ def _encode_here(options: argparse.Namespace, target: Path) -> None:
 
 
 def _about(options: argparse.Namespace) -> dict[str, Any]:
-    settings = {"batch size": options.batch_size, "precision": options.precision}
+    settings = {"batch size": options.batch_size or "by tokens", "precision": options.precision}
     return {"settings": settings, "data": {"source": options.corpus}}
 
 

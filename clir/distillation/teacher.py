@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from clir.distillation.cost import Shape, forward_flops
-from clir.encoding.encoder import TowerEncoder, batches_by_length
+from clir.encoding.encoder import TowerEncoder
 from clir.encoding.precision import autocast
 from clir.encoding.tower import States
 from clir.support.files import atomic_folder, cache_root
@@ -132,7 +132,7 @@ def _write_shard(path: Path, teacher: TowerEncoder, texts: Sequence[str], max_to
     lengths = tower.token_ids(texts, prompt)
     shape, flops = Shape.of(tower.transformer.config), 0.0
     with torch.inference_mode(), autocast(teacher.device, teacher.precision):
-        for chosen in batches_by_length(lengths, teacher.batch_size):
+        for chosen in teacher.batches(lengths):
             batch = tower.tokenize([texts[at] for at in chosen], prompt, max_tokens)
             states = tower(batch.to(teacher.device))
             flops += forward_flops(shape, *batch.ids.shape)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clir.encoding.batches import batches_by_length, tokens_together
 from clir.encoding.folder import SIDES, Side, TowerSpec, UnsupportedModel, read_folder, weight_files, width
 from clir.encoding.precision import Precision, autocast
 from clir.encoding.token_strings import TokenString
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 Reader = Literal["teacher", "student"]
 READERS: tuple[Reader, Reader] = ("teacher", "student")
-BATCH_SIZE = 32
+# Texts a forward pass of a model that sentence-transformers computes.
+MODULES_BATCH_SIZE = 32
 # Tokens of a text that token search reads, prompt and special tokens included; a model trained for it says so itself.
 QUERY_TOKENS, DOCUMENT_TOKENS = 96, 192
 HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
@@ -74,16 +76,17 @@ class TokenEncoder(Encoder, Protocol):
 class TowerEncoder:
     """The encoder of a sentence-transformers or transformers folder; each tower is loaded when first used.
 
-    batch_size: texts a forward pass; precision: bf16 autocast or fp32 (`auto`: bf16 where the
-    processor or GPU computes in it); query_tokens, document_tokens: how much of a text gives token vectors
-    (None: what a model trained for late interaction says, otherwise QUERY_TOKENS and DOCUMENT_TOKENS);
+    batch_size: texts a forward pass (None: as many as `batches.tokens_together` says); precision: bf16 autocast
+    or fp32 (`auto`: bf16 where the processor or GPU computes in it); query_tokens, document_tokens: how much of a
+    text gives token vectors (None: what a model trained for late interaction says, otherwise QUERY_TOKENS and
+    DOCUMENT_TOKENS);
     documents_by: `student` has the query side's weights read the documents too, behind the documents' prompt:
     for documents in the languages that a student has learned.
     """
 
     name: str
     folder: Path
-    batch_size: int = BATCH_SIZE
+    batch_size: int | None = None
     device: str = "cpu"
     precision: Precision = "fp32"
     query_tokens: int | None = None
@@ -179,7 +182,7 @@ class TowerEncoder:
         rows, pooled_from = tower.token_ids(texts, prompt), tower.pooled_from(prompt)
         vectors = np.empty((len(rows), tower.dimension), dtype=np.float32)
         with torch.inference_mode(), autocast(self.device, self.precision):
-            for chosen in batches_by_length(rows, self.batch_size):
+            for chosen in self.batches(rows):
                 batch = tower.pad([TokenRow(rows[at], pooled_from=pooled_from) for at in chosen])
                 vectors[chosen] = tower(batch.to(self.device)).sentence.float().cpu().numpy()
         return vectors
@@ -192,7 +195,7 @@ class TowerEncoder:
         rows = tower.rows(texts, prompt, limit)
         vectors = TokenVectors.empty([int(np.count_nonzero(row.content)) for row in rows], tower.dimension)
         with torch.inference_mode(), autocast(self.device, self.precision):
-            for chosen in batches_by_length([row.ids for row in rows], self.batch_size):
+            for chosen in self.batches([row.ids for row in rows]):
                 states = tower(tower.pad([rows[at] for at in chosen]).to(self.device))
                 tokens = states.tokens.float()
                 values = (torch.nn.functional.normalize(tokens, dim=-1) if unit_length else tokens).cpu().numpy()
@@ -200,6 +203,12 @@ class TowerEncoder:
                 for row, at in enumerate(chosen):
                     vectors[at][:] = values[row][mask[row]]
         return vectors
+
+    def batches(self, rows: Sequence[Sized]) -> Iterator[list[int]]:
+        """Positions of `rows` (token ids) in batches, as `batch_size` says."""
+        if self.batch_size is not None:
+            return batches_by_length(rows, texts=self.batch_size)
+        return batches_by_length(rows, tokens=tokens_together(self.device))
 
     def _token_strings(self, texts: Sequence[str], side: Side) -> list[list[TokenString]]:
         tower, prompt, limit = self._reading_tokens(side)
@@ -222,7 +231,7 @@ class SentenceTransformerEncoder:
 
     name: str
     folder: Path
-    batch_size: int = BATCH_SIZE
+    batch_size: int | None = None
     device: str = "cpu"
     precision: Precision = "fp32"
 
@@ -258,14 +267,14 @@ class SentenceTransformerEncoder:
 
     def _encode(self, encode: Any, texts: Sequence[str]) -> Vectors:
         with autocast(self.device, self.precision):
-            vectors = encode(list(texts), batch_size=self.batch_size, show_progress_bar=False)
+            vectors = encode(list(texts), batch_size=self.batch_size or MODULES_BATCH_SIZE, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
 
 def load_encoder(
     name: str,
     *,
-    batch_size: int = BATCH_SIZE,
+    batch_size: int | None = None,
     device: str = "cpu",
     precision: Precision = "fp32",
     query_tokens: int | None = None,
@@ -324,13 +333,6 @@ def model_folder(name: str) -> Path:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"no model folder {name}, and the model hub did not give it: {reason}") from error
-
-
-def batches_by_length(rows: Sequence[Sized], size: int) -> Iterator[list[int]]:
-    """Positions of `rows` in batches of `size`, longest first, so that little padding is computed."""
-    order = sorted(range(len(rows)), key=lambda at: -len(rows[at]))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
 
 
 def _by_weights_of(query: TowerSpec, document: TowerSpec) -> TowerSpec:

@@ -62,7 +62,7 @@ def _add_how(parser: Parser) -> None:
     how.add_argument("--sparse-topics", metavar="FILE", help="the BM25 side's text where topics are a file")
     how.add_argument("--hits", type=int, default=1000, help="documents a topic (default: 1000)")
     how.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all)")
-    how.add_argument("--batch-size", type=int, default=32, metavar="B", help="queries encoded together (default: 32)")
+    how.add_argument("--batch-size", type=int, metavar="B", help="queries encoded together (default: by their tokens)")
     how.add_argument("--device", default="cpu", help="cpu (default), cuda:0, ...")
 
     translate = parser.add_argument_group("query translation (hybrid: of BM25's side)")

@@ -40,7 +40,7 @@ def test_the_index_is_pyserinis_with_a_manifest(library, minilm):
     assert manifest["encoder"] == str(minilm)
     assert manifest["encoder fingerprint"] == encoder.fingerprint("document")
     assert manifest["data"] == {"source": "docs.jsonl"}
-    assert manifest["settings"] == {"batch size": 32, "precision": "fp32"}
+    assert manifest["settings"] == {"batch size": "by tokens", "precision": "fp32"}
     assert manifest["implementation"]["command"][-2:] == ["--output", "dense"]
 
 
@@ -81,7 +81,7 @@ def test_a_token_index_with_its_manifest(door, desk, minilm):
     # Two of the ten are MiniLM's own; every text has at least eight.
     assert (manifest["token limit"], manifest["storage"], manifest["tokens"]) == (10, "float32", 8 * DOCUMENTS)
     assert (desk / "tokens/values").stat().st_size == 8 * DOCUMENTS * 384 * 4
-    assert manifest["settings"] == {"batch size": 32, "precision": "fp32"}
+    assert manifest["settings"] == {"batch size": "by tokens", "precision": "fp32"}
 
 
 def start(folder: Path, *options: str, seconds: str) -> subprocess.Popen[str]:
