@@ -10,6 +10,7 @@ from torch import Tensor
 
 from clir.distillation.transport.cost import relative
 from clir.distillation.transport.options import EntropicSolver
+from clir.distillation.transport.threads import small_on_one_thread
 
 # As Sinkhorn's, and one more sum over all cells.
 OPERATIONS_PER_CELL = 16
@@ -33,6 +34,7 @@ class Partial(EntropicSolver):
         return float(OPERATIONS_PER_CELL * self.iterations * m * n)
 
 
+@small_on_one_thread
 def partial_plan(
     cost: Tensor, rows: Tensor, columns: Tensor, epsilon: Tensor | float, mass: float, iterations: int
 ) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 from clir.distillation.transport.cost import relative
 from clir.distillation.transport.options import Solver, Unit, strength
 from clir.distillation.transport.sinkhorn import OPERATIONS_PER_CELL, first_potential, log_steps, scaling_steps
+from clir.distillation.transport.threads import small_on_one_thread
 
 
 class Proximal(Solver):
@@ -34,6 +35,7 @@ class Proximal(Solver):
         return float((OPERATIONS_PER_CELL * self.inner + 2) * self.iterations * m * n)
 
 
+@small_on_one_thread
 def proximal_plan(
     cost: Tensor, rows: Tensor, columns: Tensor, beta: Tensor | float, iterations: int, inner: int = 1
 ) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from clir.distillation.transport.cost import relative
 from clir.distillation.transport.options import EntropicSolver
+from clir.distillation.transport.threads import small_on_one_thread
 
 # Iterations between absorptions of the scalings into the potentials.
 SEGMENT = 10
@@ -44,6 +45,7 @@ class Sinkhorn(EntropicSolver):
         return float(OPERATIONS_PER_CELL * self.iterations * m * n)
 
 
+@small_on_one_thread
 def sinkhorn(
     cost: Tensor, rows: Tensor, columns: Tensor, epsilon: Tensor | float, iterations: int,
     tolerance: float = 0.0, annealing: float = 1.0,

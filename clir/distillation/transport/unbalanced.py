@@ -11,6 +11,7 @@ from torch import Tensor
 from clir.distillation.transport.cost import cheapest
 from clir.distillation.transport.options import EntropicSolver, strength
 from clir.distillation.transport.sinkhorn import OPERATIONS_PER_CELL
+from clir.distillation.transport.threads import small_on_one_thread
 
 
 class Unbalanced(EntropicSolver):
@@ -36,6 +37,7 @@ class Unbalanced(EntropicSolver):
         return float(OPERATIONS_PER_CELL * self.iterations * m * n)
 
 
+@small_on_one_thread
 def unbalanced_plan(
     cost: Tensor, rows: Tensor, columns: Tensor, epsilon: Tensor | float, rho: Tensor | float, iterations: int
 ) -> Tensor:
