@@ -271,6 +271,11 @@ def _check_combination(options: argparse.Namespace) -> None:
     _goes_with(options, ("processes",), not options.shard, "all the work, not with --shard")
     if options.shard and len(options.device) > 1:
         raise UsageError("--shard takes one --device")
+    if options.processes is not None and options.processes < len(options.device):
+        devices = len(options.device)
+        raise UsageError(f"--processes {options.processes} is too few for {devices} devices: each wants one")
+    if options.seed is not None and options.seed < 0:
+        raise UsageError(f"--seed must be at least 0, not {options.seed}")
     for name in ("recall_topics", "documents_by"):
         if getattr(options, name) and not options.encoder:
             raise UsageError(f"{_option(name)} needs --encoder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -200,7 +201,9 @@ def _table_topics(lines: list[str], path: Path) -> Iterator[_Record]:
 
 
 # A field runs to the next tag; old TREC topics close none of them.
-_TREC_FIELD = re.compile(r"<([\w-]+)>\s*(?:Number:|Topic:|Description:|Narrative:)?([^<]*)", re.IGNORECASE)
+_TREC_FIELD = re.compile(
+    r"<([\w-]+)>\s*(?:Number:|Topic:|Description:|Narrative:)?((?:[^<]|<(?![/\w]))*)", re.IGNORECASE
+)
 
 
 def _trec_topics(lines: list[str], path: Path) -> Iterator[_Record]:
@@ -208,7 +211,7 @@ def _trec_topics(lines: list[str], path: Path) -> Iterator[_Record]:
         where = f"{path}:{first_line}"
         fields: dict[str, str] = {}
         for name, text in _TREC_FIELD.findall(block):
-            fields.setdefault(field_name(name), " ".join(text.split()))
+            fields.setdefault(field_name(name), " ".join(html.unescape(text).split()))
         if "num" not in fields:
             raise ClirError(f"{where}: a <top> without <num>")
         yield _Record(where, fields.pop("num"), fields, "title")

@@ -9,20 +9,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import polars as pl
+
 from clir.corpora.collection import Collection, Topic, collection_topics
 from clir.corpora.qrels import Qrels
 from clir.encoding.encoder import Encoder, token_encoder
 from clir.experiments.indexes import ROOT, dense_index, sparse_index, token_index
 from clir.indexing.dense import DenseIndex
+from clir.indexing.encoded import required_languages
 from clir.indexing.lucene import LuceneIndex
 from clir.indexing.tokens import TokenIndex
-from clir.retrieval.bm25 import BM25Searcher
+from clir.retrieval.bm25 import K1, B, BM25Searcher
 from clir.retrieval.dense import DenseSearcher
 from clir.retrieval.dense_feedback import DenseFeedback, DenseFeedbackSearcher
 from clir.retrieval.hybrid import FusionOptions, HybridSearcher
 from clir.retrieval.late import FIRST_STAGES, LateSearcher
+from clir.retrieval.limited import LimitedSearcher
 from clir.retrieval.psq import StructuredQueries
-from clir.retrieval.reranking import CANDIDATES, LateReranker
+from clir.retrieval.reranking import LateReranker
 from clir.retrieval.searcher import Searcher
 from clir.retrieval.term_feedback import TermFeedback
 from clir.runs.forms import read_run
@@ -49,13 +53,14 @@ class Feedback:
 class SearchOptions:
     """What a search can be told beside its method.
 
-    k1, b: BM25's; parameters: of an approximate dense index; languages, balanced: of the documents that a dense side
-    finds; first_stage: how late interaction comes to its candidates (one of STAGES, or the path of a run);
-    candidates: how many of them are re-ranked.
+    k1, b: BM25's; parameters: of an approximate dense index; languages: of the documents that are found, by the dense
+    index's tags, and balanced: an equal share for each, where nothing else is searched; first_stage: how late
+    interaction comes to its candidates (one of STAGES, or the path of a run); candidates: how many of them are
+    re-ranked (None: 1,000, or as many as are asked for).
     """
 
-    k1: float = 0.9
-    b: float = 0.4
+    k1: float = K1
+    b: float = B
     threads: int | None = None
     fusion: FusionOptions = dataclasses.field(default_factory=FusionOptions)
     feedback: Feedback = dataclasses.field(default_factory=Feedback)
@@ -63,7 +68,7 @@ class SearchOptions:
     languages: tuple[str, ...] | None = None
     balanced: bool = False
     first_stage: str = "auto"
-    candidates: int = CANDIDATES
+    candidates: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +124,8 @@ def searcher(method: Method, sides: Sides, encoder: Encoder | None, options: Sea
     sparse = _sparse(method, sides, options) if method in SPARSE else None
     dense = _dense(method, sides, needed, options) if needed is not None else None
     if dense and sparse:
+        if options.languages is not None and sides.dense is not None:
+            sparse = LimitedSearcher(sparse, _docids_in(sides.dense, options.languages))
         return HybridSearcher(dense, sparse, sparse_topics=sides.sparse_topics, fusion=options.fusion)
     return dense or sparse  # type: ignore[return-value]
 
@@ -205,6 +212,10 @@ def _dense(method: Method, sides: Sides, encoder: Encoder, options: SearchOption
         balanced=options.balanced,
     )  # fmt: skip
     return dense if options.feedback.dense is None else DenseFeedbackSearcher(dense, options.feedback.dense)
+
+
+def _docids_in(index: DenseIndex, languages: Sequence[str]) -> pl.Series:
+    return index.docid_column.filter(pl.Series(required_languages(index).chosen(languages)))
 
 
 def _used(method: Method, sides: Sides, options: SearchOptions) -> dict[str, Any]:

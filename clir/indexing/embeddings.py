@@ -41,7 +41,7 @@ def import_embeddings(
         _check_alike(path, encoder)
         made_by = {"encoder": encoder.name, "encoder fingerprint": encoder.fingerprint("document")}
     dimension = len(first.vector)
-    parts = {"source": str(path), "dimension": dimension, "window": window, **made_by}
+    parts = {"source": str(path), "files": _state(path), "dimension": dimension, "window": window, **made_by}
     with growing(output, parts, {"index": flat_header(dimension, 0)}) as growth:
         with Progress("importing", None, "vectors") as progress:
             for batch in growth.remaining(lambda: _embedded(path), window, progress):
@@ -52,6 +52,12 @@ def import_embeddings(
         seal_flat(growth.folder, growth.documents)
         growth.finish(output, kind="dense", dimension=dimension, window=window, data={"source": str(path)}, **made_by)
     return open_dense_index(output)
+
+
+def _state(path: Path) -> list[list[int]]:
+    """What a file that was written again would not have in common with its earlier self."""
+    found = (file.stat() for file in document_files(path))
+    return [[status.st_size, status.st_mtime_ns, status.st_ino] for status in found]
 
 
 class _Embedded(Document):

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain as chain_of
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -183,7 +184,10 @@ class Growth:
             for batch in windows(again, window):
                 _check_docids(batch, seen)
                 chain, number = chained(chain, batch), number + 1
-            if chain == self.chain:
+            following = next(documents, None)
+            # A part window is the last one: what is appended to it would stand in other windows than in one run.
+            if chain == self.chain and (following is None or self.read % window == 0):
+                documents = chain_of([] if following is None else [following], documents)
                 say(f"going on after {self.documents:,} documents that an earlier run encoded")
                 progress.resume_at(self.documents)
             else:
@@ -223,14 +227,15 @@ class Growth:
         """Put the whole index at `output`, with a manifest of `sections`. Raises ClirError if there was no document."""
         if self.read == 0:
             raise ClirError("no documents to encode")
-        (self.folder / "progress.json").unlink()
-        if self.shard is None:
-            document_languages.drop_if_empty(self.folder, self.documents)
-        else:
+        if self.shard is not None:
             heads = {name: len(data) for name, data in self.begin.items() if name != ENDS}
             sections["shard"] = {**self.shard._asdict(), "collection": self.read, "heads": heads}
         write_manifest(self.folder, documents=self.documents, **{"documents sha256": self.chain}, **sections)
+        if self.shard is None:
+            document_languages.drop_if_empty(self.folder, self.documents)
         replace_folder(self.folder, output)
+        # Last, so that after a full disk or a kill all that was encoded still counts.
+        (output / "progress.json").unlink()
 
     def _passed(self, batch: Sequence[Document]) -> None:
         self.read += len(batch)

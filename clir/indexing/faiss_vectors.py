@@ -13,6 +13,8 @@ from clir.indexing.flat import READ_WHOLE, Numbers, Vectors
 from clir.support.errors import ClirError, UsageError
 
 PARAMETERS = re.compile(r"[A-Za-z_]+=\d+(,[A-Za-z_]+=\d+)*")
+# With 0 of these FAISS finds less than it is asked for, or fails; also as `quantizer_nprobe`, of another index inside.
+COUNTS = ("nprobe", "efSearch", "efConstruction", "k_factor", "k_factor_rf")
 
 
 def library() -> Any:
@@ -110,11 +112,14 @@ def set_parameters(index: Any, parameters: str) -> None:
     if not PARAMETERS.fullmatch(parameters):
         raise UsageError(f"index parameters are name=number, with commas between, as nprobe=16; not {parameters!r}")
     for one in parameters.split(","):
+        name, _, value = one.partition("=")
+        if name.endswith(COUNTS) and int(value) < 1:
+            raise UsageError(f"{name} must be at least 1, not {value}")
         try:
             faiss.ParameterSpace().set_index_parameters(index, one)
         except RuntimeError as error:
             names = ", ".join(tunable(index)) or "none"
-            raise UsageError(f"this index has no parameter {one.partition('=')[0]} (it has: {names})") from error
+            raise UsageError(f"this index has no parameter {name} (it has: {names})") from error
 
 
 def tunable(index: Any) -> list[str]:

@@ -91,9 +91,10 @@ class PooledVectors:
 
 def sample_tokens(index: TokenIndex, count: int, seed: int = 0) -> Floats:
     """(count, d) token vectors of the index, each as likely as any other; all of them if there are no more."""
-    rows = np.arange(index.tokens)
     if count < index.tokens:
         rows = np.sort(np.random.default_rng(seed).choice(index.tokens, count, replace=False, shuffle=False))
+    else:
+        rows = np.arange(index.tokens)
     owners = np.searchsorted(index.offsets, rows, side="right") - 1
     sample = np.empty((len(rows), index.dimension), dtype=np.float32)
     for start in range(0, len(rows), DOCUMENTS_AT_ONCE):

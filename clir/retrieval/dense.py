@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -63,10 +62,15 @@ class DenseSearcher:
         self._balanced = balanced
         self._vectors: FlatVectors | FaissVectors | None = None
         if parameters is not None:
-            self._opened()
+            self.vectors()
 
     def search(self, topics: Sequence[Topic], k: int) -> Run:
-        """The best `k` documents of every topic, as a Run tagged `dense`; equal scores by docid, descending."""
+        """The best `k` documents of every topic, as a Run tagged `dense`; equal scores by docid, descending.
+
+        Of a flat index, that order decides, too, which of the documents that tie for the last place are found; what an
+        approximate or a balanced search finds of those is FAISS's choice. A topic without text finds nothing.
+        """
+        topics = with_text(topics)
         texts = [topic.text for topic in topics]
         return self._search(
             [topic.qid for topic in topics], lambda begin, end: self.encoder.encode_queries(texts[begin:end]), k
@@ -80,31 +84,48 @@ class DenseSearcher:
         """The run of the queries that `queries(begin, end)` gives as vectors."""
         if k < 1:
             raise UsageError(f"hits must be at least 1, not {k}")
-        vectors, docids = self._opened(), self.index.docid_column
+        vectors, docids = self.vectors(), self.index.docid_column
         k = min(k, len(docids))
         at_once = min(ENCODED_AT_ONCE, max(1, BATCH_HITS // (k * len(self._parts))))
         owners, found, scores = [], [], []
         with Progress("dense search", len(qids), "topics") as progress:
             for begin in range(0, len(qids), at_once):
                 batch = qids[begin : begin + at_once]
-                values, numbers = self._best(vectors, queries(begin, begin + len(batch)), k)
-                # An approximate index pads a short list with -1.
-                kept = (numbers >= 0).reshape(-1)
-                owners.append(pl.Series(batch, dtype=pl.String).gather(_owners(numbers)[kept]))
-                found.append(docids.gather(numbers.reshape(-1)[kept]))
-                scores.append(values.reshape(-1)[kept])
+                for topics, values, numbers in self._best(vectors, queries(begin, begin + len(batch)), k):
+                    # A short list is padded with -1.
+                    kept = numbers >= 0
+                    owners.append(pl.Series(batch, dtype=pl.String).gather(np.repeat(topics, kept.sum(axis=1))))
+                    found.append(docids.gather(numbers[kept]))
+                    scores.append(values[kept])
                 progress.advance(len(batch))
-        return Run.of(_joined(owners), _joined(found), np.concatenate(scores or [np.empty(0, np.float32)]), tag="dense")
+        run = Run.of(_joined(owners), _joined(found), np.concatenate(scores or [np.empty(0, np.float32)]), tag="dense")
+        return run.cut(k)
 
-    def _best(self, vectors: FlatVectors | FaissVectors, queries: Scores, k: int) -> tuple[Scores, Numbers]:
-        lists = [vectors.search(queries, k, self._chosen(part)) for part in self._parts]
-        return balance_languages(lists, k) if self._balanced else lists[0]
+    def _best(
+        self, vectors: FlatVectors | FaissVectors, queries: Scores, k: int
+    ) -> Iterator[tuple[Numbers, Scores, Numbers]]:
+        """The best `k` of all queries, some at a time: which queries, (n,), and their scores and numbers, (n, k).
+
+        Where documents of a flat index tie for the last place, there are more columns, for all that tie.
+        """
+        everyone = np.arange(len(queries))
+        if self._balanced or isinstance(vectors, FaissVectors):
+            lists = [vectors.search(queries, k, self._chosen(part)) for part in self._parts]
+            yield everyone, *(balance_languages(lists, k) if self._balanced else lists[0])
+            return
+        width = k + 1
+        while len(everyone):
+            values, numbers = vectors.search(queries[everyone], min(width, vectors.count), self._chosen(self._parts[0]))
+            tied = (values[:, -1] == values[:, k - 1]) & (numbers[:, -1] >= 0) & (width < vectors.count)
+            yield everyone[~tied], values[~tied], numbers[~tied]
+            everyone, width = everyone[tied], 4 * width
 
     def _chosen(self, part: Part) -> Mask | None:
         # Made for each search, so that there is one at a time.
         return None if part is None or self.index.languages is None else self.index.languages.chosen(part)
 
-    def _opened(self) -> FlatVectors | FaissVectors:
+    def vectors(self) -> FlatVectors | FaissVectors:
+        """The index's vectors, opened once."""
         import faiss
 
         if self._vectors is None:
@@ -125,9 +146,9 @@ def _parts(index: DenseIndex, languages: Sequence[str] | None, balanced: bool) -
     return [(one,) for one in each] if balanced else [each]
 
 
-def _owners(numbers: Any) -> Any:
-    """For (n, k) hits, flat: which of the n topics each belongs to."""
-    return np.repeat(np.arange(len(numbers)), numbers.shape[1])
+def with_text(topics: Sequence[Topic]) -> list[Topic]:
+    """The topics that have a text: a model has a vector for none, too, and neighbours that mean nothing."""
+    return [topic for topic in topics if topic.text.strip()]
 
 
 def _joined(parts: list[pl.Series]) -> pl.Series:

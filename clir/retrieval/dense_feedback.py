@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clir.corpora.collection import Topic
 from clir.encoding.encoder import Vectors
-from clir.retrieval.dense import DenseSearcher
+from clir.retrieval.dense import DenseSearcher, with_text
 from clir.runs.run import Run
 from clir.support.errors import UsageError
 
@@ -90,6 +90,7 @@ class DenseFeedbackSearcher:
 
         Raises UsageError for `k` below 1, ClirError for an index that cannot give back its vectors.
         """
+        topics = with_text(topics)
         qids = [topic.qid for topic in topics]
         queries = self.dense.encoder.encode_queries([topic.text for topic in topics])
         return self.dense.search_vectors(qids, self.moved(qids, queries), k)
@@ -100,7 +101,7 @@ class DenseFeedbackSearcher:
         for start in range(0, len(qids), TOPICS_AT_ONCE):
             part = slice(start, start + TOPICS_AT_ONCE)
             first = self.dense.search_vectors(qids[part], queries[part], self.feedback.depth)
-            vectors = self.dense.index.vectors().take(self._numbers(first))
+            vectors = self.dense.vectors().take(self._numbers(first))
             ends = dict(zip(first.topics, np.cumsum(first.lengths), strict=True))
             lengths = dict(zip(first.topics, first.lengths, strict=True))
             for at, qid in enumerate(qids[part], start):

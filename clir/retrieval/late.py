@@ -17,9 +17,9 @@ from clir.indexing.reduced import KINDS, Kind, ReducedIndex, build_reduced_index
 from clir.indexing.tokens import TokenIndex, open_token_index
 from clir.retrieval.maxsim import BestDocuments, score_all
 from clir.retrieval.reranking import (
-    CANDIDATES,
     LateReranker,
     batches,
+    candidates_for,
     check_counts,
     docid_column,
     faiss_threads,
@@ -53,8 +53,9 @@ class LateSearcher:
     query tokens x document tokens x dimensions) or there are no more documents than candidates, else `pooled`;
     its choice is made by the first topics, said once, and kept in `chosen`.
 
-    candidates: at least `k` are taken. Memory, beside docids and offsets: a block of vectors a thread, the token
-    vectors of 256 topics, a million hits, and for `pooled` and `muvera` FAISS's index where it is not mapped.
+    candidates: so many are scored, and no more can be found (None: 1,000, or `k` if that is more). Memory, beside
+    docids and offsets: a block of vectors a thread, the token vectors of 256 topics, a million hits, and for `pooled`
+    and `muvera` FAISS's index where it is not mapped.
     `threads` is a limit (None: torch's and FAISS's own). Raises ClirError for an index that another model made,
     UsageError for an encoder without token vectors.
     """
@@ -65,7 +66,7 @@ class LateSearcher:
         encoder: Encoder,
         *,
         first_stage: FirstStage | Searcher = "auto",
-        candidates: int = CANDIDATES,
+        candidates: int | None = None,
         threads: int | None = None,
     ) -> None:
         check_counts(candidates=candidates, threads=threads)
@@ -82,16 +83,17 @@ class LateSearcher:
         """The best `k` documents of every topic, as a Run tagged `late`; equal scores by docid, descending."""
         check_counts(hits=k)
         if not isinstance(self.first_stage, str):
-            depth = max(k, self.candidates)
-            reranker = LateReranker(self.index, self.encoder, self.first_stage, candidates=depth, threads=self.threads)
+            reranker = LateReranker(
+                self.index, self.encoder, self.first_stage, candidates=self.candidates, threads=self.threads
+            )
             return reranker.search(topics, k)
         k = min(k, self.index.documents)
-        depth = min(max(k, self.candidates), self.index.documents)
+        depth = min(candidates_for(k, self.candidates), self.index.documents)
         parts = []
         with Progress("late search", len(topics), "topics") as progress:
             for batch in batches(topics, depth):
                 queries = self.encoder.encode_query_tokens([topic.text for topic in batch])
-                stage = self._stage(queries)
+                stage = self._stage(queries, depth)
                 if stage == "exhaustive":
                     parts.append(self._exhaustive(batch, queries, k))
                     progress.advance(len(batch))
@@ -109,16 +111,16 @@ class LateSearcher:
         qids = pl.Series([topic.qid for topic in topics], dtype=pl.String)
         return Run.of(qids.gather(owners), self._docids.gather(numbers), scores, tag="late")
 
-    def _stage(self, queries: TokenVectors) -> FirstStage:
+    def _stage(self, queries: TokenVectors, candidates: int) -> FirstStage:
         """What is done for these queries and all that follow."""
         if self.chosen is None and isinstance(self.first_stage, str):
-            self.chosen = self.first_stage if self.first_stage != "auto" else self._affordable(queries)
+            self.chosen = self.first_stage if self.first_stage != "auto" else self._affordable(queries, candidates)
         return self.chosen or "exhaustive"
 
-    def _affordable(self, queries: TokenVectors) -> FirstStage:
+    def _affordable(self, queries: TokenVectors, candidates: int) -> FirstStage:
         tokens = float(queries.lengths.mean()) if len(queries) else 0.0
         needed = operations(self.index, tokens)
-        fits = needed <= AFFORDABLE or self.index.documents <= self.candidates
+        fits = needed <= AFFORDABLE or self.index.documents <= candidates
         cost = (
             f"{self.index.tokens:,} document tokens x {tokens:.0f} query tokens x {self.index.dimension} dimensions "
             f"are {needed / 1e9:.2g} GFLOP a query, and up to {AFFORDABLE / 1e9:.2g} are affordable"
@@ -126,7 +128,7 @@ class LateSearcher:
         if fits:
             say(f"late: every document is scored ({cost})")
             return "exhaustive"
-        say(f"late: {self.candidates:,} candidates by {BEYOND} vectors are scored exactly ({cost})")
+        say(f"late: {candidates:,} candidates by {BEYOND} vectors are scored exactly ({cost})")
         return BEYOND
 
     def _candidates(self, kind: FirstStage) -> ReducedIndex:

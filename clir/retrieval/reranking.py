@@ -33,8 +33,9 @@ Numbers = NDArray[np.int64]
 class LateReranker:
     """Ranks the best `candidates` hits that `first` has for each topic by exact MaxSim over a token index.
 
-    `first` is any searcher, or a run (read from a file, fused, ...). A searcher gets `first_topics`, the same
-    qids, where its text is not what the encoder reads (a translation for BM25); a run is looked up by qid.
+    `candidates` None is 1,000, or what is asked for if that is more. `first` is any searcher, or a run (read from a
+    file, fused, ...). A searcher gets `first_topics`, the same qids, where its text is not what the encoder reads (a
+    translation for BM25); a run is looked up by qid. Topics are searched some at a time, so `first` must not mix them.
 
     What the first stage did not find is not found. Its documents that the token index does not have, or has
     without tokens, are left out, as in exhaustive search; how many are not in the index is said. A topic without
@@ -48,7 +49,7 @@ class LateReranker:
         encoder: Encoder,
         first: Searcher | Run,
         *,
-        candidates: int = CANDIDATES,
+        candidates: int | None = None,
         first_topics: Sequence[Topic] | None = None,
         threads: int | None = None,
     ) -> None:
@@ -66,11 +67,12 @@ class LateReranker:
         topic has no text for the first stage.
         """
         check_counts(hits=k)
+        depth = candidates_for(k, self.candidates)
         parts: list[Run] = []
         found = missing = 0
         with Progress("re-ranking", len(topics), "topics") as progress:
-            for batch in batches(topics, self.candidates):
-                numbers, lacking = self._numbers(self._first_run(batch))
+            for batch in batches(topics, depth):
+                numbers, lacking = self._numbers(self._first_run(batch, depth))
                 found, missing = found + sum(map(len, numbers.values())), missing + lacking
                 queries = self.encoder.encode_query_tokens([topic.text for topic in batch])
                 chosen = [numbers.get(topic.qid, np.empty(0, dtype=np.int64)) for topic in batch]
@@ -88,16 +90,16 @@ class LateReranker:
     def _docids(self) -> pl.Series:
         return docid_column(self.index)
 
-    def _first_run(self, topics: Sequence[Topic]) -> Run:
+    def _first_run(self, topics: Sequence[Topic], depth: int) -> Run:
         if isinstance(self.first, Run):
             wanted = self.first.frame.filter(pl.col("qid").is_in([topic.qid for topic in topics]))
-            return Run(wanted).cut(self.candidates)
+            return Run(wanted).cut(depth)
         if self._first_text is not None:
             lacking = [topic.qid for topic in topics if topic.qid not in self._first_text]
             if lacking:
                 raise UsageError(f"topic {lacking[0]} has no text for the first stage ({len(lacking)} such topics)")
             topics = [self._first_text[topic.qid] for topic in topics]
-        return self.first.search(topics, self.candidates)
+        return self.first.search(topics, depth)
 
     def _numbers(self, run: Run) -> tuple[dict[str, Numbers], int]:
         """Each topic's hits as numbers of documents in the index, and how many hits it does not have."""
@@ -157,6 +159,11 @@ def batches(topics: Sequence[Topic], hits: int) -> Iterator[Sequence[Topic]]:
     size = min(TOPICS_AT_ONCE, max(1, HITS_AT_ONCE // hits))
     for start in range(0, len(topics), size):
         yield topics[start : start + size]
+
+
+def candidates_for(k: int, candidates: int | None) -> int:
+    """How many documents of a topic are scored for its best `k`: as said, or CANDIDATES and no fewer than `k`."""
+    return max(k, CANDIDATES) if candidates is None else candidates
 
 
 def check_counts(**counts: int | None) -> None:

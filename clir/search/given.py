@@ -10,16 +10,17 @@ from clir.corpora.given import given_qrels, given_topics
 from clir.corpora.qrels import Qrels
 from clir.corpora.registry import is_collection, open_collection
 from clir.encoding.encoder import Encoder, load_encoder
+from clir.experiments.indexes import ROOT
 from clir.experiments.search import Feedback, SearchOptions, Sides, check_first_stage, collection_sides
 from clir.experiments.translation import bitext_reader, translated
 from clir.indexing.dense import open_dense_index
 from clir.indexing.lucene import open_lucene_index
 from clir.indexing.tokens import open_token_index
-from clir.retrieval.bm25 import check_parameters
+from clir.retrieval.bm25 import K1, B, check_parameters
 from clir.retrieval.dense_feedback import Average, DenseRocchio
 from clir.retrieval.hybrid import FusionOptions
 from clir.retrieval.psq import Cutoffs
-from clir.retrieval.reranking import CANDIDATES
+from clir.retrieval.reranking import candidates_for
 from clir.retrieval.term_feedback import RM3, Rocchio
 from clir.retrieval.translation.spec import TranslationOptions, make_translator
 from clir.runs.fusion import READS, check
@@ -29,14 +30,15 @@ from clir.support.errors import UsageError, unknown
 
 def given_settings(options: argparse.Namespace) -> SearchOptions:
     """What the search is told beside its method; UsageError for a value that means nothing."""
-    check_parameters(options.k1, options.b)
+    k1, b = (K1 if options.k1 is None else options.k1), (B if options.b is None else options.b)
+    check_parameters(k1, b)
     check_first_stage(options.first_stage)
     return SearchOptions(
-        options.k1, options.b, options.threads, _fusion(options), _feedback(options),
+        k1, b, options.threads, _fusion(options), _feedback(options),
         parameters=options.index_parameters,
         languages=tuple(options.languages) if options.languages else None,
         balanced=options.balance_languages, first_stage=options.first_stage,
-        candidates=options.candidates or CANDIDATES,
+        candidates=candidates_for(options.hits, options.candidates),
     )  # fmt: skip
 
 
@@ -75,7 +77,7 @@ def _collection_sides(options: argparse.Namespace, encoder: Encoder | None) -> S
     return collection_sides(
         open_collection(options.collection), options.method, encoder, topics_language=options.topics_language,
         sparse_topics_language=options.sparse_topics_language, fields=options.fields, analyzer=options.analyzer,
-        first_stage=options.first_stage, feedback=options.rm3 or options.rocchio, root=Path(options.indexes),
+        first_stage=options.first_stage, feedback=options.rm3 or options.rocchio, root=Path(options.indexes or ROOT),
     )  # fmt: skip
 
 
@@ -116,7 +118,8 @@ def _documents_language(options: argparse.Namespace, sides: Sides) -> str:
 
 
 def _translation_options(options: argparse.Namespace) -> TranslationOptions:
-    given = {"senses": options.senses, "untranslated": options.untranslated, "beams": options.beams}
+    fields = tuple(options.fields) if options.fields else None
+    given = {"fields": fields, "senses": options.senses, "untranslated": options.untranslated, "beams": options.beams}
     cutoffs = Cutoffs() if options.cumulative is None else Cutoffs(options.cumulative)
     chosen = {name: value for name, value in given.items() if value is not None}
     return TranslationOptions(**chosen, cutoffs=cutoffs, device=options.device)
@@ -153,18 +156,19 @@ def _dense_feedback(options: argparse.Namespace) -> Average | DenseRocchio | Non
 
 def _fusion(options: argparse.Namespace) -> FusionOptions:
     """How a hybrid is fused; UsageError for a parameter that the method of fusion would not use."""
-    check(2, options.fusion)
+    method = options.fusion or "rrf"
+    check(2, method)
     given = {
         "rrf_k": ("--rrf.k", options.rrf_k), "normalization": ("--normalization", options.normalization),
         "missing": ("--missing", options.missing),
     }  # fmt: skip
     for name, (option, value) in given.items():
-        if value is not None and name not in READS[options.fusion]:
-            raise UsageError(f"{option} means nothing to fusion method {options.fusion}")
+        if value is not None and name not in READS[method]:
+            raise UsageError(f"{option} means nothing to fusion method {method}")
     weights = tuple(options.weights) if options.weights else None
     rrf_k = 60.0 if options.rrf_k is None else options.rrf_k
     depth, sparse_depth = (*(options.depth or [None]), None)[:2]
     normalization, missing = options.normalization or "minmax", options.missing or "zero"
     for one in (depth, sparse_depth):
-        check(2, options.fusion, rrf_k=rrf_k, weights=weights, normalization=normalization, missing=missing, depth=one)
-    return FusionOptions(options.fusion, rrf_k, weights, normalization, depth, sparse_depth, missing)
+        check(2, method, rrf_k=rrf_k, weights=weights, normalization=normalization, missing=missing, depth=one)
+    return FusionOptions(method, rrf_k, weights, normalization, depth, sparse_depth, missing)

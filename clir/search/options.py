@@ -47,7 +47,7 @@ def _add_what(parser: Parser) -> None:
     what.add_argument("--sparse-index", metavar="INDEX", help="the BM25 index, where --index is another")
     what.add_argument("--dense-index", metavar="INDEX", help="the dense index of --method late's first stage")
     what.add_argument("--qrels", metavar="FILE|ID", help="judgements to score the run with")
-    what.add_argument("--indexes", default="indexes", metavar="DIR", help="where --collection keeps its indexes")
+    what.add_argument("--indexes", metavar="DIR", help="where --collection keeps its indexes (default: indexes)")
 
 
 def _add_how(parser: Parser) -> None:
@@ -81,8 +81,8 @@ def _add_methods(parser: Parser) -> None:
     bm25 = parser.add_argument_group("bm25")
     bm25.add_argument("--language", metavar="CODE", help="the documents' language, for an index without manifest")
     bm25.add_argument("--analyzer", help="terms: a code, unicode, unicode-folded, standard, whitespace, subwords:MODEL")
-    bm25.add_argument("--k1", type=float, default=0.9, help="default: 0.9")
-    bm25.add_argument("--b", type=float, default=0.4, help="default: 0.4")
+    bm25.add_argument("--k1", type=float, help="default: 0.9")
+    bm25.add_argument("--b", type=float, help="default: 0.4")
     bm25.add_argument("--rm3", action="store_true", help="search again with terms of the first hits, by RM3")
     bm25.add_argument("--rocchio", action="store_true", help="the same by Rocchio's method")
     bm25.add_argument("--fb-terms", type=int, metavar="N", help="terms of that feedback (default: 10)")
@@ -92,7 +92,7 @@ def _add_methods(parser: Parser) -> None:
     dense = parser.add_argument_group("dense")
     dense.add_argument("--index-parameters", metavar="P", help="of an approximate index: nprobe=16, efSearch=128")
     dense.add_argument("--languages", nargs="+", metavar="CODE", help="only documents in these languages")
-    dense.add_argument("--balance-languages", action="store_true", help="an equal share of the hits for each language")
+    dense.add_argument("--balance-languages", action="store_true", help="an equal share of hits for each language")
     dense.add_argument("--prf-method", metavar="avg|rocchio", help="search again with a vector moved to first hits")
     dense.add_argument("--prf-depth", type=int, metavar="N", help="hits of that feedback (default: 3)")
 
@@ -106,7 +106,7 @@ def _add_methods(parser: Parser) -> None:
     late.add_argument("--candidates", type=int, metavar="N", help="documents of it that are re-ranked (default: 1000)")
 
     fusion = parser.add_argument_group("hybrid")
-    fusion.add_argument("--fusion", default="rrf", metavar="METHOD", help="as clir.fuse --method (default: rrf)")
+    fusion.add_argument("--fusion", metavar="METHOD", help="as clir.fuse --method (default: rrf)")
     fusion.add_argument("--rrf.k", dest="rrf_k", type=float, metavar="K", help="for rrf: its k (default: 60)")
     fusion.add_argument("--weights", type=float, nargs=2, metavar=("DENSE", "SPARSE"), help="for weighted")
     fusion.add_argument("--normalization", metavar="N", help="of scores, as clir.fuse (default: minmax)")
@@ -196,12 +196,22 @@ def _check_uses(options: argparse.Namespace) -> None:
     sides = needed_indexes(options)
     uses = {
         "dense": ("index_parameters", "languages", "prf_method", "prf_depth"),
-        "sparse": ("fb_terms", "fb_docs", "original_query_weight"),
-    }
+        "sparse": ("k1", "b", "analyzer", "sparse_topics", "sparse_topics_language", "fb_terms", "fb_docs",
+                   "original_query_weight"),
+        "both": ("fusion", "rrf_k", "weights", "normalization", "missing", "depth"),
+    }  # fmt: skip
+    if len(sides) > 1:
+        sides = (*sides, "both")
+    method = options.method if options.method != "late" else f"late with --first-stage {options.first_stage}"
     for side, names in uses.items():
         for name in names:
             if side not in sides and getattr(options, name) is not None:
-                raise UsageError(f"--{name.replace('_', '-')} means nothing to --method {options.method}")
+                option = "rrf.k" if name == "rrf_k" else name.replace("_", "-")
+                raise UsageError(f"--{option} means nothing to --method {method}")
+    if options.language and not options.translate and ("sparse" not in sides or options.collection):
+        raise UsageError("--language is of a BM25 --index that has no manifest, or of what --translate translates to")
+    if options.indexes and not options.collection:
+        raise UsageError("--indexes is where --collection keeps its indexes")
     late_only = {"--query-tokens": options.query_tokens, "--document-tokens": options.document_tokens,
                  "--candidates": options.candidates,
                  "--first-stage": None if options.first_stage == "auto" else options.first_stage}  # fmt: skip
@@ -217,7 +227,14 @@ def _check_uses(options: argparse.Namespace) -> None:
     if options.rm3 and options.rocchio:
         raise UsageError("--rm3 and --rocchio: give one of them")
     if options.balance_languages and "dense" not in sides:
-        raise UsageError(f"--balance-languages means nothing to --method {options.method}")
+        raise UsageError(f"--balance-languages means nothing to --method {method}")
+    if options.balance_languages and "sparse" in sides:
+        raise UsageError("--balance-languages balances dense search alone; a hybrid can be limited with --languages")
+    if options.method == "late" and options.normalization == "over-topics":
+        raise UsageError(
+            "--normalization over-topics needs all topics at once, and late interaction takes some at a time: make the "
+            "run with --method hybrid, then name it as --first-stage"
+        )
     if options.depth and len(options.depth) > 2:
         raise UsageError(f"--depth has one number, or one for each side, not {len(options.depth)}")
 

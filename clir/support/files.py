@@ -95,10 +95,7 @@ def _locked_folder(path: Path) -> tuple[Path, int]:
 
 def _remove_abandoned(path: Path) -> None:
     """Remove temporary folders for `path` that no living process has locked."""
-    made_here = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\.partial")
-    for folder in path.parent.iterdir():
-        if not made_here.fullmatch(folder.name) or not folder.is_dir():
-            continue
+    for folder in temporary_folders(path, "partial"):
         with contextlib.suppress(OSError):
             lock = os.open(folder, os.O_RDONLY)
             try:
@@ -106,6 +103,12 @@ def _remove_abandoned(path: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
+
+
+def temporary_folders(path: Path, kind: str) -> list[Path]:
+    """The temporary siblings of `path` whose names end in `kind`."""
+    made_here = re.compile(rf"\.{re.escape(path.name)}\.[a-z0-9_]{{8}}\.{kind}")
+    return [folder for folder in path.parent.iterdir() if made_here.fullmatch(folder.name) and folder.is_dir()]
 
 
 def replace_folder(new: Path, path: Path) -> None:
@@ -116,7 +119,9 @@ def replace_folder(new: Path, path: Path) -> None:
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
     os.replace(path, old / "was")
     os.replace(new, path)
-    shutil.rmtree(old, ignore_errors=True)
+    # With what a kill here left another time.
+    for folder in temporary_folders(path, "old"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -173,7 +178,11 @@ def open_text(path: str | Path, what: str = "file") -> Iterator[IO[str]]:
     if path.is_dir():
         raise UsageError(f"{what} is a folder, not a file: {path}")
     try:
-        with io.TextIOWrapper(open_unzipped(path), encoding="utf-8-sig", newline="\n") as handle:
+        raw = open_unzipped(path)
+    except OSError as error:
+        raise ClirError(f"cannot read {path}: {error.strerror or error}") from error
+    try:
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="\n") as handle:
             yield handle
     except (UnicodeDecodeError, *BROKEN) as error:
         # Of two files that are read in step, the other may be at fault: then its own block says so.

@@ -171,6 +171,12 @@ TREC = (
 )
 
 
+def test_entities_and_signs_that_are_no_tags_stay_text(tmp_path: Path) -> None:
+    text = "<top>\n<num> 1\n<title> AT&amp;T below < 0\n<desc> in &lt;ink&gt;\n</top>\n"
+    topics = read_topics(write(tmp_path / "t.trec", text), ("title", "description"))
+    assert topics == [Topic("1", "AT&T below < 0 in <ink>")]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "fields", "expected"),
     [

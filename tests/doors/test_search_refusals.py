@@ -14,6 +14,8 @@ from clir.runs.trec import read_run
 
 # What is refused, in the order of the door's checks. `search` fills in what is not said.
 DENSE = ("--method", "dense", "--index", "dense", "--encoder", "MINILM")
+HYBRID = ("--method", "hybrid", "--sparse-index", "sparse")
+BM25 = ("--method", "bm25", "--index", "sparse")
 QUICK = ("--method", "dense", "--index", "quick-index", "--encoder", "quick:Encoder")
 
 
@@ -52,7 +54,10 @@ def refused(refusal, library, minilm, desk):
         (("--method", "hybrid"), "--method hybrid with --topics needs --sparse-index beside --index"),
         (("--method", "hybrid", "--sparse-index", "dense"), "dense is a dense index"),
         (("--topics", "no.tsv"), "--topics no.tsv: no such file, and no collection of that name"),
-        (("--sparse-topics", "no.tsv"), "--sparse-topics no.tsv: no such file, and no collection of that name"),
+        (
+            (*HYBRID, "--sparse-topics", "no.tsv"),
+            "--sparse-topics no.tsv: no such file, and no collection of that name",
+        ),
         (("--qrels", "no.txt"), "--qrels no.txt: no such file, and no collection of that name"),
         (("--topics-language", "sw"), "--topics-language goes with a collection; topics.tsv is a file"),
         (("--topics", "demo/sw", "--topics-language", "xx"), "unknown language 'xx'"),
@@ -60,19 +65,28 @@ def refused(refusal, library, minilm, desk):
         (("--qrels", "qrels.txt", "--measures", "ndcg@10"), "unknown measure 'ndcg@10'; did you mean 'nDCG@10'?"),
         (("--json",), "--json prints scores, but there are no judgements: add --qrels"),
         (
-            ("--fusion", "rff"),
+            (*HYBRID, "--fusion", "rff"),
             "unknown fusion method 'rff'; did you mean 'rrf'? (known: rrf, weighted, combsum, combmnz, combanz, "
             "borda, isr, logisr)",
         ),
-        (("--weights", ".5", ".5"), "method rrf takes no weights (method weighted does)"),
-        (("--fusion", "weighted", "--rrf.k", "9"), "--rrf.k means nothing to fusion method weighted"),
-        (("--normalization", "none"), "--normalization means nothing to fusion method rrf"),
-        (("--fusion", "weighted", "--normalization", "max"), "unknown normalization 'max'"),
-        (("--missing", "minimum"), "--missing means nothing to fusion method rrf"),
-        (("--fusion", "combsum", "--missing", "least"), "unknown rule for missing documents 'least'"),
+        ((*HYBRID, "--weights", ".5", ".5"), "method rrf takes no weights (method weighted does)"),
+        ((*HYBRID, "--fusion", "weighted", "--rrf.k", "9"), "--rrf.k means nothing to fusion method weighted"),
+        ((*HYBRID, "--normalization", "none"), "--normalization means nothing to fusion method rrf"),
+        ((*HYBRID, "--fusion", "weighted", "--normalization", "max"), "unknown normalization 'max'"),
+        ((*HYBRID, "--missing", "minimum"), "--missing means nothing to fusion method rrf"),
+        ((*HYBRID, "--fusion", "combsum", "--missing", "least"), "unknown rule for missing documents 'least'"),
         (("--output-format", "tsv"), "unknown form of a run 'tsv'"),
-        (("--k1", "-1"), "BM25's k1 is a number from 0 up, not -1.0"),
-        (("--b", "1.5"), "BM25's b is between 0 and 1, not 1.5"),
+        (("--k1", "5"), "--k1 means nothing to --method dense"),
+        (("--sparse-topics", "topics.tsv"), "--sparse-topics means nothing to --method dense"),
+        (("--fusion", "weighted"), "--fusion means nothing to --method dense"),
+        (("--depth", "3"), "--depth means nothing to --method dense"),
+        (("--language", "fr"), "--language is of a BM25 --index that has no manifest"),
+        (("--indexes", "kept"), "--indexes is where --collection keeps its indexes"),
+        ((*BM25, "--rrf.k", "9"), "--rrf.k means nothing to --method bm25"),
+        ((*HYBRID, "--balance-languages"), "--balance-languages balances dense search alone"),
+        (("--method", "late", "--b", ".5"), "--b means nothing to --method late with --first-stage auto"),
+        ((*BM25, "--k1", "-1"), "BM25's k1 is a number from 0 up, not -1.0"),
+        ((*BM25, "--b", "1.5"), "BM25's b is between 0 and 1, not 1.5"),
         (("--output", "dense"), "--output dense is a folder: name a file in it"),
         (("--output", "topics.tsv"), "--output topics.tsv is one of the files to read"),
     ],

@@ -178,6 +178,15 @@ def test_bm25_reads_the_language_it_is_told(root):
     assert run(sparse_topics_language="en")["2"][0].docid == "c"
 
 
+def test_a_hybrid_of_some_languages_finds_no_document_of_another(tmp_path):
+    held = tuple(doc._replace(language="sw" if doc.docid in "ad" else "en") for doc in DOCUMENTS)
+    sides = collection_sides(Shelf(held=held), "hybrid", Letters(), root=tmp_path, topics_language="en")
+    whole = search("hybrid", sides, Letters())
+    assert {hit.docid for hit in whole["1"]} == {"a", "b", "c", "d"}
+    run = search("hybrid", sides, Letters(), options=SearchOptions(languages=("swa",)))
+    assert {qid: {hit.docid for hit in run[qid]} for qid in run} == {"1": {"a", "d"}, "2": {"a", "d"}}
+
+
 def test_hybrid_is_the_fusion_of_its_sides_each_with_its_text(root):
     dense = search("dense", sides_of("dense", root), Letters())
     sparse = search("bm25", sides_of("bm25", root, topics_language="en"), None)

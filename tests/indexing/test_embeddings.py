@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from test_dense_index import DOCUMENTS, LetterEncoder
 
+from clir.indexing import embeddings
 from clir.indexing.embeddings import import_embeddings
 from clir.indexing.encoded import check_encoder
 from clir.support.errors import ClirError
@@ -40,6 +42,27 @@ def test_a_folder_of_shards_and_the_encoder_that_made_them(tmp_path: Path) -> No
     check_encoder(index, LetterEncoder())
     with pytest.raises(ClirError, match="was made by another model"):
         check_encoder(index, LetterEncoder(version="two"))
+
+
+def test_a_file_that_was_written_again_is_imported_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "embeddings.jsonl", LetterEncoder())
+    append, calls = embeddings.append_vectors, []
+
+    def interrupted(*told: Any) -> None:
+        calls.append(told)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        append(*told)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(embeddings, "append_vectors", interrupted)
+        import_embeddings(path, tmp_path / "index", window=2)
+    path.unlink()
+    index = import_embeddings(write(path, LetterEncoder(version="two")), tmp_path / "index", window=2)
+    write(tmp_path / "again.jsonl", LetterEncoder(version="two"))
+    whole = import_embeddings(tmp_path / "again.jsonl", tmp_path / "whole", window=2)
+    assert index.flat is not None and whole.flat is not None
+    np.testing.assert_array_equal(index.flat.vectors, whole.flat.vectors)
 
 
 class Shifted(LetterEncoder):

@@ -1,5 +1,6 @@
 """Pooled vectors are the regression that they say, and come nearer to MaxSim than the mean."""
 
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,6 +75,21 @@ def test_texts_without_tokens_are_zeros() -> None:
     found = PooledVectors(4, drawn([9], 4, 1).values).documents(documents)
     assert not found[[0, 2]].any() and found[1].any()
     assert PooledVectors(4, drawn([9], 4, 1).values).documents(TokenVectors.empty([0], 4)).shape == (1, 5)
+
+
+def test_a_sample_takes_no_memory_for_tokens_that_are_not_in_it() -> None:
+    class Large:
+        tokens, dimension = 10**9, 2
+        offsets = np.arange(0, 10**9 + 1, 10**6)
+
+        def take(self, documents: np.ndarray) -> TokenVectors:
+            return TokenVectors.of([np.ones((10**6, 2), dtype=np.float32) for _ in documents], 2)
+
+    tracemalloc.start()
+    sample_tokens(Large(), 3)  # type: ignore[arg-type]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200e6
 
 
 def test_sampled_tokens_are_the_indexs_and_reach_all_of_it(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ import pytest
 from clir.corpora.collection import Document
 from clir.encoding.encoder import load_encoder, token_encoder
 from clir.encoding.token_vectors import TokenVectors
+from clir.indexing import encoded
 from clir.indexing.documents import documents_fingerprint
-from clir.indexing.encoded import check_encoder
+from clir.indexing.encoded import Growth, check_encoder
 from clir.indexing.merging import merge
 from clir.indexing.shards import Shard
 from clir.indexing.storage import Storage
@@ -256,6 +257,33 @@ def test_an_unfinished_run_goes_on_after_its_last_whole_window(
     build_token_index(read(), encoder, tmp_path / "index", **options)
     assert contents(tmp_path / "index") == contents(tmp_path / "whole")
     assert sorted(encoder.seen) == sorted(doc.contents for doc in DOCUMENTS[3 * windows :])
+
+
+@pytest.mark.parametrize("storage", ["float16", "int8"])
+def test_documents_appended_to_a_part_window_begin_anew(
+    tmp_path: Path, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fewer = DOCUMENTS[:5]
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Growth, "finish", interrupt)
+        build_token_index(read(fewer), WordEncoder(), tmp_path / "index", window=3, storage=storage)
+    build_token_index(read(), WordEncoder(), tmp_path / "index", window=3, storage=storage)
+    build_token_index(read(), WordEncoder(), tmp_path / "whole", window=3, storage=storage)
+    assert contents(tmp_path / "index") == contents(tmp_path / "whole")
+
+
+def test_what_is_encoded_outlives_a_failure_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(encoded, "write_manifest", interrupt)
+        build_token_index(read(), WordEncoder(), tmp_path / "index", window=3)
+    encoder = WordEncoder()
+    build_token_index(read(), encoder, tmp_path / "index", window=3)
+    assert encoder.seen == []
+    assert not (tmp_path / "index" / "progress.json").exists()
+
+
+def interrupt(*told: object, **more: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("storage", ["float16", "int8"])

@@ -14,6 +14,7 @@ from clir.indexing.approximate import Factory, build_approximate_index
 from clir.indexing.dense import DenseIndex, build_dense_index
 from clir.retrieval import dense
 from clir.retrieval.dense import DenseSearcher
+from clir.retrieval.dense_feedback import Average, DenseFeedbackSearcher
 from clir.runs.run import Run
 from clir.runs.trec import read_run, write_run
 from clir.support.errors import ClirError, UsageError
@@ -173,6 +174,8 @@ def test_parameters_of_an_approximate_index(index: DenseIndex, tmp_path: Path) -
     assert_equal(DenseSearcher(cells, Seeded(), parameters="nprobe=8").search(TOPICS, 40), brute_force(Seeded(), 40))
     with pytest.raises(UsageError, match=r"this index has no parameter efSearch \(it has: nprobe\)"):
         DenseSearcher(cells, Seeded(), parameters="efSearch=8")
+    with pytest.raises(UsageError, match="nprobe must be at least 1, not 0"):
+        DenseSearcher(cells, Seeded(), parameters="nprobe=0")
     with pytest.raises(UsageError, match="is searched exactly: it has no index parameters"):
         DenseSearcher(index, Seeded(), parameters="nprobe=8")
 
@@ -182,6 +185,26 @@ def test_equal_scores_come_by_docid_descending(tmp_path: Path) -> None:
     build_dense_index(lambda: iter(same), Seeded(), tmp_path / "ties")
     run = DenseSearcher(tmp_path / "ties", Seeded()).search(TOPICS[:1], 4)
     assert [hit.docid for hit in run["000"]] == ["b", "a", "9", "10"]
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_of_documents_that_tie_for_the_last_place_docids_decide(tmp_path: Path, k: int) -> None:
+    same = [Document(f"d{at}", "the same text") for at in range(30)]
+    other = [Document(f"a{at}", f"another {at}") for at in range(3)]
+    build_dense_index(lambda: iter(same + other), Seeded(), tmp_path / "ties")
+    whole = DenseSearcher(tmp_path / "ties", Seeded()).search(TOPICS, 33)
+    run = DenseSearcher(tmp_path / "ties", Seeded()).search(TOPICS, k)
+    for topic in TOPICS:
+        assert run[topic.qid] == whole[topic.qid][:k]
+    assert any("d9" in [hit.docid for hit in run[topic.qid]] for topic in TOPICS)
+
+
+def test_a_topic_without_text_finds_nothing(index: DenseIndex) -> None:
+    empty = Topic("empty", " ")
+    run = DenseSearcher(index, Seeded()).search([empty, *TOPICS], 3)
+    assert run.topics == [topic.qid for topic in TOPICS]
+    feedback = DenseFeedbackSearcher(DenseSearcher(index, Seeded()), Average())
+    assert feedback.search([*TOPICS, empty], 3).topics == [topic.qid for topic in TOPICS]
 
 
 def test_ids_that_look_like_numbers_or_nothing_stay(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from clir.indexing.tokens import TokenIndex, build_token_index
 from clir.retrieval import late, reranking
 from clir.retrieval.late import LateSearcher
 from clir.retrieval.maxsim import BestDocuments, maxsim
+from clir.retrieval.reranking import candidates_for
 from clir.runs.run import Run
 from clir.support.errors import ClirError, UsageError
 
@@ -262,9 +263,16 @@ def test_few_candidates_are_the_nearest_by_one_vector_and_are_scored_exactly(
         np.testing.assert_allclose([hit.score for hit in run[topic.qid]], [score for _, score in best], rtol=1e-5)
 
 
-def test_as_many_candidates_as_hits_are_taken(index: TokenIndex) -> None:
-    run = LateSearcher(index, Seeded(), first_stage="pooled", candidates=2).search(TOPICS, 30)
-    assert {len(run[topic.qid]) for topic in TOPICS} == {30}
+@pytest.mark.parametrize(("candidates", "found"), [(2, 2), (None, 30)])
+def test_no_more_are_found_than_candidates_and_as_many_as_asked_for_if_none_are_said(
+    index: TokenIndex, candidates: int | None, found: int
+) -> None:
+    run = LateSearcher(index, Seeded(), first_stage="pooled", candidates=candidates).search(TOPICS, 30)
+    assert {len(run[topic.qid]) for topic in TOPICS} == {found}
+
+
+def test_more_hits_than_a_thousand_are_so_many_candidates() -> None:
+    assert [candidates_for(k, given) for k, given in ((10, None), (2000, None), (2000, 5))] == [1000, 2000, 5]
 
 
 def test_auto_scores_everything_while_that_is_affordable_and_says_so_once(

@@ -29,9 +29,11 @@ KNOWN = ("human", *(f"{kind}:FILE" for kind in FILES), "MODEL")
 class TranslationOptions:
     """What the kinds of translation can be told; each takes its own.
 
-    dictionary: senses; dictionary, table: untranslated; psq: cutoffs; a model: beams, batch_size, max_tokens, device.
+    human: fields (of the topics); dictionary: senses; dictionary, table: untranslated; psq: cutoffs; a model: beams,
+    batch_size, max_tokens, device.
     """
 
+    fields: tuple[str, ...] | None = None
     senses: Senses = "first"
     untranslated: Untranslated = "keep"
     cutoffs: Cutoffs = dataclasses.field(default_factory=Cutoffs)
@@ -77,7 +79,7 @@ def make_translator(
         raise UsageError(f"topics and documents are both in {target!r}: there is nothing to translate")
     kind, colon, what = spec.partition(":")
     if kind == "human":
-        return _human(collection, target, what if colon else None)
+        return _human(collection, target, what if colon else None, options.fields)
     if kind in FILES:
         if not what:
             raise UsageError(f"{kind} needs a file: {kind}:{FILES[kind]}")
@@ -96,12 +98,14 @@ def make_translator(
     return CachedTranslator(model, cache)
 
 
-def _human(collection: Collection | None, target: str, file: str | None) -> HumanTranslator:
+def _human(
+    collection: Collection | None, target: str, file: str | None, fields: tuple[str, ...] | None
+) -> HumanTranslator:
     if file is not None:
         raise UsageError("human translations come with a collection, not from a file: write human")
     if collection is None:
         raise UsageError("human translations come with a collection's topics; these topics are from a file")
-    return HumanTranslator(collection, topic_language(collection, target))
+    return HumanTranslator(collection, topic_language(collection, target), fields)
 
 
 def _by_file(

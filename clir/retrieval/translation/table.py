@@ -17,7 +17,7 @@ from clir.corpora.bitext import Pair
 from clir.corpora.languages import language as canonical
 from clir.corpora.languages import same_language
 from clir.retrieval.translation.model1 import ITERATIONS, Floats, Integers, Model1, learn_model1
-from clir.retrieval.translation.words import keys
+from clir.retrieval.translation.words import keyed, keys
 from clir.support.errors import ClirError, UsageError
 from clir.support.files import atomic_file, open_text
 from clir.support.manifest import manifest_beside, manifest_path, read_manifest
@@ -250,4 +250,5 @@ def _row(line: str, where: str) -> tuple[str, str, float]:
         raise ClirError(f"{where}: the probability {columns[2]!r} is not a number") from error
     if not 0 < probability <= 1:
         raise ClirError(f"{where}: the probability {columns[2]} is not above 0 and at most 1")
-    return columns[0], columns[1], probability
+    # As the words of a text are looked up.
+    return keyed(columns[0]), columns[1], probability

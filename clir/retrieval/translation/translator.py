@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
-from clir.corpora.collection import Collection, Topic
+from clir.corpora.collection import Collection, Topic, collection_topics
 from clir.support.errors import UsageError
 
 Untranslated = Literal["keep", "drop"]
@@ -26,14 +26,16 @@ class Translator(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class HumanTranslator:
-    """The topics that the collection itself has in the language `target`: an oracle, not a system."""
+    """The topics that the collection itself has in the language `target`, of these `fields` where they have several:
+    an oracle, not a system."""
 
     collection: Collection
     target: str
+    fields: tuple[str, ...] | None = None
 
     def __call__(self, topics: Sequence[Topic]) -> list[Topic]:
         """The collection's own text for each topic; UsageError if it has none for one of them."""
-        texts = {topic.qid: topic for topic in self.collection.topics(self.target)}
+        texts = {topic.qid: topic for topic in collection_topics(self.collection, self.target, self.fields)}
         missing = [topic.qid for topic in topics if topic.qid not in texts]
         if missing:
             raise UsageError(f"{self.collection.id} has no topic {missing[0]} in {self.target!r} ({len(missing)} such)")

@@ -84,6 +84,12 @@ def test_the_file_is_readable(tmp_path: Path) -> None:
     assert read_table(tmp_path / "t.tsv", "sw")["paka"] == [Alternative("cat", 0.75), Alternative('"cats"', 0.125)]
 
 
+def test_words_of_any_spelling_are_found(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("source\ttarget\tprobability\nWasser\twater\t1.0\n")
+    table = read_table(tmp_path / "t.tsv", "de")
+    assert best(table, "wasser") == ["water"]
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
