@@ -78,9 +78,10 @@ def work(options: argparse.Namespace) -> None:
     from clir.evaluation.summary import Criterion, summarise
     from clir.experiments.scoring import score
 
-    check(options)
     if options.reproduce:
+        check_reproduction(options)
         return reproduce(options)
+    check(options)
     scored = score(
         options.runs, options.qrels, options.measures, names=options.names, baseline=options.baseline,
         oracle=options.oracle, gains=options.gains, judged_only=options.judged_only,
@@ -102,21 +103,18 @@ def check(options: argparse.Namespace) -> None:
     from clir.evaluation.corrections import correction
     from clir.evaluation.significance import significance_test
     from clir.support.errors import UsageError
-    from clir.support.files import check_output
 
     missing = [f"--{name}" for name in ("qrels", "runs") if not getattr(options, name)]
-    if missing and not options.reproduce:
+    if missing:
         raise UsageError(f"the following arguments are required: {', '.join(missing)} (or --reproduce)")
-    if len(missing) < 2 and options.reproduce:
-        raise UsageError("--reproduce has its own qrels and runs: leave out --qrels and --runs")
-    if options.only and not options.reproduce:
+    if options.only:
         raise UsageError("--only chooses steps of --reproduce")
     significance_test(options.test)
     correction(options.correction)
     if not 0 < options.level < 1:
         raise UsageError(f"--level is between 0 and 1, not {options.level}")
-    if options.json and (options.baseline or options.all_pairs) and not (options.csv or options.report):
-        raise UsageError("--baseline and --all-pairs mark the tables, which --json does not print")
+    if options.json:
+        _check_shown(options)
     if options.oracle and not options.baseline:
         raise UsageError("--oracle needs --baseline: where the way begins")
     if options.topic_languages and not options.document_languages:
@@ -125,9 +123,53 @@ def check(options: argparse.Namespace) -> None:
         for name in ("topics", "corpus"):
             if getattr(options, name):
                 raise UsageError(f"--{name} is for the report: add --report")
+    _check_outputs(options)
+
+
+def check_reproduction(options: argparse.Namespace) -> None:
+    """Refuse what --reproduce would not look at: its file says what is run and scored."""
+    from clir.support.errors import UsageError
+
+    taken = ("reproduce", "only", "json", "debug")
+    plain = parser()
+    given = [name for name, value in vars(options).items() if name not in taken and value != plain.get_default(name)]
+    if given:
+        raise UsageError(f"--reproduce goes with --only and --json alone: leave out {', '.join(map(_option, given))}")
+
+
+def _check_shown(options: argparse.Namespace) -> None:
+    """Refuse what would be computed for tables that --json does not print, and that no file shows."""
+    from clir.support.errors import UsageError
+
+    # What each option's numbers stand in beside the tables.
+    files = {"baseline": ("csv", "latex", "report"), "oracle": (), "all_pairs": (), "describe": (),
+             "document_languages": ("report",)}  # fmt: skip
+    for name, shown in files.items():
+        if getattr(options, name) and not any(getattr(options, file) for file in shown):
+            advice = f": add {' or '.join(map(_option, shown))}" if shown else ""
+            raise UsageError(f"{_option(name)} is for the tables, which --json does not print{advice}")
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Refuse outputs that cannot be written, that are read as well, or that are one file."""
+    from pathlib import Path
+
+    from clir.support.errors import UsageError
+    from clir.support.files import check_output
+
+    read = ("qrels", "baseline", "oracle", "topics", "corpus", "topic_languages", "document_languages")
+    inputs = [*options.runs, *(getattr(options, name) for name in read)]
+    written: dict[Path, str] = {}
     for name in ("output", "csv", "latex", "report"):
-        if getattr(options, name):
-            check_output(getattr(options, name), [options.qrels, *(options.runs or ())], f"--{name}")
+        if path := getattr(options, name):
+            check_output(path, inputs, f"--{name}")
+            if earlier := written.get(Path(path).resolve()):
+                raise UsageError(f"{earlier} and --{name} are one file: {path}")
+            written[Path(path).resolve()] = f"--{name}"
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def reproduce(options: argparse.Namespace) -> None:
@@ -169,7 +211,7 @@ def show(options: argparse.Namespace, scored: Scored, summary: Summary) -> None:
     if options.describe:
         from clir.runs.description import describe
 
-        for label, found in scored.runs.items():
+        for label, found in scored.whole.items():
             print(label, *describe(found, scored.qrels).lines(), sep="\n  ")
     if options.per_query:
         show(topic_table({run: scores.per_topic for run, scores in scored.scores.items()}, names))

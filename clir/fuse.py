@@ -106,7 +106,7 @@ def work(options: argparse.Namespace) -> None:
     check_form(options.output_format)
     if options.runtag is not None:
         check_tag(options.runtag)
-    _check_paths(options.runs, options.output)
+    _check_paths(options)
     if options.tune:
         if options.document_languages:
             raise UsageError("--document-languages does not go with --tune")
@@ -192,14 +192,14 @@ def _parameters(options: argparse.Namespace) -> dict[str, Any]:
     return {**own, "depth": options.depth, "hits": options.hits}
 
 
-def _check_paths(runs: Sequence[str], output: str) -> None:
+def _check_paths(options: argparse.Namespace) -> None:
     from clir.support.errors import UsageError
     from clir.support.files import check_output, existing
 
-    resolved = [existing(path, "run").resolve() for path in runs]
+    resolved = [existing(path, "run").resolve() for path in options.runs]
     if len(set(resolved)) < len(resolved):
         raise UsageError("--runs names the same file twice")
-    check_output(output, runs)
+    check_output(options.output, [*options.runs, options.qrels, options.document_languages])
 
 
 def _read(pool: ThreadPoolExecutor, paths: Sequence[str]) -> list[Run]:

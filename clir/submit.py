@@ -85,13 +85,18 @@ def work(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace, board: Leaderboard) -> None:
     from clir.submission.archive import unpacked
     from clir.submission.findings import Findings
-    from clir.submission.metadata import fields_of, run_fields_of
+    from clir.submission.metadata import check_run_entries, fields_of, run_fields_of
     from clir.support.errors import UsageError
 
     if bool(options.runs) == bool(options.archive):
         raise UsageError("check needs either --runs or --archive")
-    if options.output:
-        raise UsageError("--output is for pack")
+    for name in ("output", "id"):
+        if getattr(options, name) is not None:
+            raise UsageError(f"--{name} is for pack")
+    if options.archive:
+        for name in ("metadata", *DESCRIBING):
+            if getattr(options, name) is not None:
+                raise UsageError(f"--{name} does not go with --archive, which has its own metadata inside")
     description = _description(options)
     if options.runs:
         reports, together = _checked(options, board, _runs(options, board), description)
@@ -99,6 +104,7 @@ def _check(options: argparse.Namespace, board: Leaderboard) -> None:
         if options.metadata or any(_described(options).values()):
             about = Findings(description.name, dict(board.levels), None)
             fields_of(board, description, _described(options), about)
+            check_run_entries(board, description, reports, about)
             for report in reports:
                 run_fields_of(board, description, report, about)
             faults.append(about)
@@ -111,6 +117,7 @@ def _check(options: argparse.Namespace, board: Leaderboard) -> None:
             fields_of(board, packed, {}, about)
         reports, together = _checked(options, board, runs, packed or description)
         if packed is not None:
+            check_run_entries(board, packed, reports, about)
             for report in reports:
                 run_fields_of(board, packed, report, about)
         _show(options, board, reports, [layout, together, *([about] if packed is not None else [])])
@@ -119,7 +126,7 @@ def _check(options: argparse.Namespace, board: Leaderboard) -> None:
 def _pack(options: argparse.Namespace, board: Leaderboard) -> None:
     from clir.submission.archive import check_ending, member_names, write_archive
     from clir.submission.findings import Findings
-    from clir.submission.metadata import fields_of, run_fields_of
+    from clir.submission.metadata import check_run_entries, fields_of, run_fields_of
     from clir.support.errors import UsageError
     from clir.support.files import check_output
     from clir.support.manifest import checksums, manifest_beside
@@ -136,6 +143,7 @@ def _pack(options: argparse.Namespace, board: Leaderboard) -> None:
     about = Findings(description.name, dict(board.levels), None)
     fields = fields_of(board, description, _described(options), about)
     reports, together = _checked(options, board, runs, description, converts=True)
+    check_run_entries(board, description, reports, about)
     run_fields = [run_fields_of(board, description, report, about) for report in reports]
     _show(options, board, reports, [together, about], packing=True)
     unknown = [report.findings.file for report in reports if "topics" in report.unchecked]

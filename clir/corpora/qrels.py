@@ -19,6 +19,8 @@ from clir.support.files import atomic_file
 
 COLUMNS = ("qid", "iteration", "docid", "relevance")
 INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+# The evaluators in C hold a number for every grade up to the highest: beyond memory they crash, or score 0.
+HIGHEST = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +39,12 @@ class Qrels:
     ) -> Qrels:
         """Qrels from three parallel columns.
 
-        Raises ClirError on columns of different length, an empty id or one with white space, and a document
-        judged twice for one topic.
+        Raises ClirError on columns of different length, an empty id or one with white space, a document
+        judged twice for one topic, and a relevance above `HIGHEST`.
         """
         numbers = pl.Series("relevance", relevance, dtype=pl.Int64)
+        if (highest := _highest(numbers)) > HIGHEST:
+            raise ClirError(_too_high(highest))
         return cls(_in_pieces(table([checked_ids(qids, "qid"), checked_ids(docids, "docid"), numbers], "qrels")))
 
     @classmethod
@@ -83,12 +87,12 @@ def read_qrels(path: str | Path) -> Qrels:
     """Read TREC qrels (`qid iteration docid relevance`, by blanks or tabs), gzipped or not.
 
     The iteration column is not kept. Raises UsageError if the file is missing, ClirError naming file and line
-    on a line without four columns, a relevance that is no integer, an id with white space, and a document
-    judged twice for one topic.
+    on a line without four columns, a relevance that is no integer or above `HIGHEST`, an id with white space,
+    and a document judged twice for one topic.
     """
     data = read_bytes(path, "qrels")
     frame = parse(data, COLUMNS, "relevance", pl.Int64)
-    if frame is None:
+    if frame is None or _highest(frame["relevance"]) > HIGHEST:
         raise first_fault(path, data, COLUMNS, _bad_relevance)
     try:
         return Qrels(_in_pieces(frame))
@@ -114,4 +118,15 @@ def _in_pieces(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _bad_relevance(columns: Sequence[str]) -> str | None:
     text = columns[COLUMNS.index("relevance")]
-    return None if INTEGER.fullmatch(text) else f"the relevance {quoted(text)} is not an integer"
+    if not INTEGER.fullmatch(text):
+        return f"the relevance {quoted(text)} is not an integer"
+    return _too_high(int(text)) if int(text) > HIGHEST else None
+
+
+def _highest(relevance: pl.Series) -> int:
+    highest = relevance.max()
+    return highest if isinstance(highest, int) else 0
+
+
+def _too_high(relevance: int) -> str:
+    return f"the relevance {relevance} is above {HIGHEST:,}, the highest that can be scored"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from clir.corpora.qrels import Qrels
+from clir.corpora.qrels import HIGHEST, Qrels
 from clir.runs.run import Run
 from clir.support.errors import ClirError, UsageError
 
@@ -26,11 +26,14 @@ def gains(names: Sequence[str]) -> dict[int, int]:
     if len(names) == 1 and names[0] in NAMED:
         return NAMED[names[0]]
     try:
-        return {int(grade): int(gain) for grade, gain in (name.split("=") for name in names)}
+        found = {int(grade): int(gain) for grade, gain in (name.split("=") for name in names)}
     except ValueError as error:
         raise UsageError(
             f"--gains {' '.join(names)}: a name ({', '.join(NAMED)}), or grade=gain for each grade, as 1=1 2=3"
         ) from error
+    if max(found.values()) > HIGHEST:
+        raise UsageError(f"--gains {' '.join(names)}: a gain is at most {HIGHEST:,}")
+    return found
 
 
 def regraded(qrels: Qrels, gain_of: dict[int, int]) -> Qrels:

@@ -22,12 +22,19 @@ def number(text: str, *, best: bool = False, mark: str = "") -> str:
 
 def booktabs(caption: str, columns: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table environment; heading and rows are LaTeX already, the caption is not."""
+    heading, *rows = [_protected(row) for row in (heading, *rows)]
     lines = [
         r"\begin{table}", r"\centering", rf"\caption{{{escaped(caption)}}}", rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule", " & ".join(heading) + r" \\", r"\midrule", *(" & ".join(row) + r" \\" for row in rows),
         r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _protected(row: Sequence[str]) -> list[str]:
+    """The row, with a first cell that the rule or the line break before it would take for its own option kept off."""
+    first, *others = row
+    return [f"{{}}{first}" if first.lstrip().startswith(("[", "*")) else first, *others]
 
 
 def summary_latex(summary: Summary) -> str:

@@ -52,6 +52,30 @@ def parse(names: Iterable[str]) -> list[Measure]:
     return list(dict.fromkeys(_parse_one(word) for word in words))
 
 
+def is_summed(measure: Measure | str) -> bool:
+    """Whether the measure counts, so that its average is the sum over topics: `NumRet`, `NumRel`."""
+    from ir_measures.measures import SumAgg
+
+    return isinstance((parse([measure])[0] if isinstance(measure, str) else measure).aggregator(), SumAgg)
+
+
+def aggregate(measure: Measure | str, values: Iterable[float]) -> float:
+    """The values of all topics as one: their mean, or the sum of what counts."""
+    aggregator = (parse([measure])[0] if isinstance(measure, str) else measure).aggregator()
+    for value in values:
+        aggregator.add(float(value))
+    return float(aggregator.result())
+
+
+def check_together(run: Run, qrels: Qrels) -> None:
+    """Raise ClirError if the run has hits, but none for a judged topic."""
+    if len(run) and not any(qid in run for qid in qrels.topics):
+        raise ClirError(
+            f"no topic of the run is in the qrels (run: {_some(run.topics)}; qrels: {_some(qrels.topics)}): "
+            "they do not belong together"
+        )
+
+
 def evaluate(run: Run, qrels: Qrels, measures: Sequence[Measure | str]) -> Scores:
     """Score a run against qrels.
 
@@ -61,14 +85,10 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[Measure | str]) -> Score
     """
     wanted = list(dict.fromkeys(parse([m])[0] if isinstance(m, str) else m for m in measures))
     judged = Run(run.frame.filter(pl.col("qid").is_in(qrels.topics)), run.tag)
-    if len(run) and not len(judged):
-        raise ClirError(
-            f"no topic of the run is in the qrels (run: {_some(run.topics)}; qrels: {_some(qrels.topics)}): "
-            "they do not belong together"
-        )
+    check_together(run, qrels)
     values = _per_topic(judged, qrels, wanted)
     per_topic = {qid: {str(m): values[m][qid] for m in wanted} for qid in qrels.topics}
-    return Scores(per_topic, {str(m): _aggregate(m, [values[m][qid] for qid in qrels.topics]) for m in wanted})
+    return Scores(per_topic, {str(m): aggregate(m, [values[m][qid] for qid in qrels.topics]) for m in wanted})
 
 
 def _per_topic(run: Run, qrels: Qrels, measures: Sequence[Measure]) -> dict[Measure, dict[str, float]]:
@@ -100,13 +120,6 @@ def _without_hits(measure: Measure, judged: Mapping[str, int]) -> float:
     if measure.NAME == "NumRel":
         return float(sum(relevance >= measure["rel"] for relevance in judged.values()))
     return float(measure.DEFAULT)
-
-
-def _aggregate(measure: Measure, values: Iterable[float]) -> float:
-    aggregator = measure.aggregator()
-    for value in values:
-        aggregator.add(value)
-    return float(aggregator.result())
 
 
 def _is_ours(measure: Measure) -> bool:

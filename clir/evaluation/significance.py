@@ -41,6 +41,10 @@ class Comparison:
     worse: int
     equal: int
 
+    def times(self, factor: float) -> Comparison:
+        """The comparison of values that are summed, not averaged, over `factor` topics: p and effect are the same."""
+        return replace(self, difference=factor * self.difference, low=factor * self.low, high=factor * self.high)
+
 
 class SignificanceTest(NamedTuple):
     """A significance test: its two-sided p-value of (baseline, other), its name, and what it takes for granted."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from clir.evaluation.corrections import MEANINGS
 from clir.evaluation.intervals import bootstrap_interval
-from clir.evaluation.measures import Scores
+from clir.evaluation.measures import Scores, is_summed
 from clir.evaluation.significance import TESTS, Comparison, compare, compare_all
 
 LEVEL = 0.05
@@ -39,8 +39,9 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Cell:
-    """A run's mean of one measure over topics, the 95 % bootstrap interval of it, whether no run has a higher one to 4
-    decimals, and its comparison with the baseline (None for the baseline and without one)."""
+    """A run's mean of one measure over topics (the sum of one that counts), the 95 % bootstrap interval of it, whether
+    no run has a higher one to 4 decimals, and its comparison with the baseline (None for the baseline and without one).
+    """
 
     mean: float
     low: float
@@ -93,9 +94,12 @@ def summarise(
         compared = compare(values[baseline], others, criterion.test, criterion.correction) if baseline else {}
         means = {run: found.average[measure] for run, found in scores.items()}
         highest = max(round(mean, 4) for mean in means.values())
+        factor = _factor(measure, scores)
         for run, mean in means.items():
             best = len(means) > 1 and round(mean, 4) == highest
-            cells[run, measure] = Cell(mean, *bootstrap_interval(values[run]), best, compared.get(run))
+            low, high = (factor * bound for bound in bootstrap_interval(values[run]))
+            comparison = compared[run].times(factor) if run in compared else None
+            cells[run, measure] = Cell(mean, low, high, best, comparison)
     topics = len(next(iter(scores.values())).per_topic)
     return Summary(tuple(scores), tuple(measures), cells, topics, baseline, criterion)
 
@@ -114,13 +118,19 @@ def pairs_frame(scores: Mapping[str, Scores], measure: str, criterion: Criterion
     """A line for every two runs on one measure: how the second differs from the first; corrected over all pairs."""
     values = {run: found.values(measure) for run, found in scores.items()}
     found = compare_all(values, criterion.test, criterion.correction)
+    factor = _factor(measure, scores)
     return pl.DataFrame(
         [
-            {"first": first, "second": second, "measure": measure, **_numbers(comparison)}
+            {"first": first, "second": second, "measure": measure, **_numbers(comparison.times(factor))}
             for (first, second), comparison in found.items()
         ],
         infer_schema_length=None,
     )
+
+
+def _factor(measure: str, scores: Mapping[str, Scores]) -> int:
+    """What a mean over topics is multiplied by to be the measure's average: 1, or the topics where that is a sum."""
+    return len(next(iter(scores.values())).per_topic) if is_summed(measure) else 1
 
 
 def _numbers(comparison: Comparison | None) -> dict[str, float | int | None]:

@@ -115,8 +115,9 @@ def plain_table(lines: Sequence[Mapping[str, object]]) -> Table:
     for name in others:
         table.add_column(Text(name), justify="right", no_wrap=True)
     for line in lines:
-        label, *values = (f"{value:.4f}" if isinstance(value, float) else str(value) for value in line.values())
-        table.add_row(Text(label), *values)
+        texts = (f"{value:.4f}" if isinstance(value, float) else str(value) for value in line.values())
+        # What is only a name (a run's, a step's) may look like markup.
+        table.add_row(*map(Text, texts))
     return table
 
 
@@ -133,5 +134,5 @@ def _table(headings: Sequence[str]) -> Table:
     # Rules in plain ASCII: the table reads the same in a log, a terminal and a document.
     table = Table(box=box.MARKDOWN)
     for heading in headings:
-        table.add_column(heading, overflow="fold")
+        table.add_column(Text(heading), overflow="fold")
     return table

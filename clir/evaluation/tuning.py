@@ -18,7 +18,7 @@ import polars as pl
 
 from clir.corpora.qrels import Qrels
 from clir.evaluation.judged_ranks import Documents, Values, quick
-from clir.evaluation.measures import Measure, evaluate, parse
+from clir.evaluation.measures import Measure, aggregate, evaluate, parse
 from clir.runs.fusion import READS, check, fuse
 from clir.runs.fusion.fusing import combined, shares, side_by_side
 from clir.runs.fusion.methods import Evidence, Parameters
@@ -81,8 +81,8 @@ class Tuned:
     values: dict[str, Floats]
 
     def means(self) -> dict[str, float]:
-        """The mean over topics of each of `values`."""
-        return {name: float(values.mean()) for name, values in self.values.items()}
+        """The mean over topics of each of `values`, or the sum where the measure counts."""
+        return {name: aggregate(self.measure, values) for name, values in self.values.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """For a manifest: the measure, the means, the choice for each fold with its topics, and the best one."""
@@ -122,6 +122,8 @@ def tune(
     if normalization == "over-topics":
         raise UsageError("normalization over-topics is over all topics at once, and tuning goes by parts of them")
     check(len(runs), method, rrf_k=RRF_K if rrf_k is None else rrf_k, weights=weights, depth=depth, **fixed)
+    if seed < 0:
+        raise UsageError(f"seed is at least 0, not {seed}")
     judged = qrels.topics
     if not 2 <= folds <= len(judged):
         raise UsageError(f"{folds} folds for {len(judged)} judged topics: give 2 to {len(judged)}")

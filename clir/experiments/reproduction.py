@@ -7,10 +7,9 @@ import shlex
 import string
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -85,25 +84,33 @@ def read_reproduction(path: str | Path) -> Reproduction:
         raise UsageError(f"{path}: {'unknown key ' if unknown_key else ''}{place}: {message}") from error
     for step in made.steps:
         for command in step.commands:
-            _arguments(command, path)
+            _words(command, path)
         for expected in step.expected:
-            parse(expected.scores)
+            _check_measures(expected.scores, path)
+            _variables(expected.run, path)
+            _variables(expected.qrels, path)
     return made
 
 
 def reproduce(path: str | Path, only: Sequence[str] = ()) -> Iterator[Outcome]:
     """Run the file's commands in order, in this folder, and give each score as it comes.
 
-    `only`: names of steps, all if empty. `$NAME` in a command or path is taken from the environment. Raises
-    UsageError for an unknown step or a name that is not set, ClirError for a command that fails.
+    `only`: names of steps, all if empty. `$NAME` in a command or path is taken from the environment, and stays in
+    one word. Raises UsageError for an unknown step or a name that is not set, before anything is run, and ClirError
+    for a command that fails.
     """
     steps = read_reproduction(path).steps
     names = [step.name for step in steps]
     if wrong := [name for name in only if name not in names]:
         raise UsageError(f"{path} has no step {wrong[0]!r} (it has {', '.join(names)})")
-    for step in steps:
-        if not only or step.name in only:
-            yield from _reproduced(step, path)
+    chosen = [step for step in steps if not only or step.name in only]
+    for step in chosen:
+        for command in step.commands:
+            _arguments(command, path)
+        for name in (name for one in step.expected for name in (one.run, one.qrels)):
+            _filled(name, path)
+    for step in chosen:
+        yield from _reproduced(step, path)
 
 
 def _reproduced(step: Step, path: str | Path) -> Iterator[Outcome]:
@@ -121,21 +128,43 @@ def _reproduced(step: Step, path: str | Path) -> Iterator[Outcome]:
 
 
 def _arguments(command: str, path: str | Path) -> list[str]:
-    """The words of a command; only python programs are run, by this python."""
+    """What is run for a command: by this python, with the environment's values in its words."""
+    return [sys.executable, *(_filled(word, path) for word in _words(command, path)[1:])]
+
+
+def _words(command: str, path: str | Path) -> list[str]:
+    """The words of a command, as they stand in the file; only python programs are run."""
     try:
-        words = shlex.split(_filled(command, path))
+        words = shlex.split(command)
     except ValueError as error:
         raise UsageError(f"{path}: not a command: {command} ({error})") from error
     if not words or words[0] != "python":
         raise UsageError(f"{path}: a command begins with python: {command}")
-    return [sys.executable, *words[1:]]
+    for word in words:
+        _variables(word, path)
+    return words
+
+
+def _check_measures(scores: Iterable[str], path: str | Path) -> None:
+    """UsageError for a key that is not one measure, or that names the measure of another one."""
+    seen: dict[str, str] = {}
+    for name in scores:
+        found = [str(measure) for measure in parse([name])]
+        if len(found) != 1:
+            raise UsageError(f"{path}: {name!r} is {len(found)} measures: give each its own score")
+        if earlier := seen.get(found[0]):
+            raise UsageError(f"{path}: {earlier} and {name} are one measure: leave one out")
+        seen[found[0]] = name
+
+
+def _variables(text: str, path: str | Path) -> None:
+    """UsageError where a `$` begins no name."""
+    if not string.Template(text).is_valid():
+        raise UsageError(f"{path}: {text}: a $ without a name behind it (a dollar sign itself is $$)")
 
 
 def _filled(text: str, path: str | Path) -> str:
-    values: dict[str, Any] = dict(os.environ)
     try:
-        return string.Template(text).substitute(values)
+        return string.Template(text).substitute(os.environ)
     except KeyError as error:
         raise UsageError(f"{path}: ${error.args[0]} is not set in the environment") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: {text}: {error}") from error

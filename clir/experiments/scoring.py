@@ -16,7 +16,7 @@ from clir.corpora.registry import is_collection, open_collection
 from clir.evaluation import gains as grades
 from clir.evaluation.fairness import CUTOFF, alpha_ndcg, peer
 from clir.evaluation.languages import Matrix, Tags, language_matrix, language_shares, relevant_shares
-from clir.evaluation.measures import Scores, evaluate, parse
+from clir.evaluation.measures import Scores, check_together, evaluate, parse
 from clir.evaluation.report import Evidence, wanted_documents
 from clir.evaluation.summary import Summary
 from clir.indexing.document_languages import languages_of
@@ -34,11 +34,13 @@ DEPTHS = (10, 100)
 class Scored:
     """Runs by their names, with their scores on the same judged topics; `baseline` and `oracle` are such names.
 
+    whole: the runs as they were read, where `runs` are without unjudged hits (else the same);
     matrices: the first measure by topics' and documents' languages, for each run; fairness: a line for each run
     (both empty where no languages were given); checksums: of the files, for manifests.
     """
 
     runs: Mapping[str, Run]
+    whole: Mapping[str, Run]
     paths: Mapping[str, str]
     qrels: Qrels
     measures: tuple[str, ...]
@@ -57,25 +59,27 @@ def score(
 ) -> Scored:  # fmt: skip
     """Read and score the runs at `paths`, with `baseline` and `oracle` among them or beside them.
 
-    Runs go by `names`, or by their paths. Raises UsageError for a missing or repeated file, ClirError for a
-    run that does not belong to the qrels.
+    Runs go by `names`, or by their paths. Raises UsageError for a missing or repeated file and for a name that two
+    runs would have, ClirError for a run that does not belong to the qrels.
     """
     parsed = parse(measures)
     labels = _labels(paths, names, {"baseline": baseline, "oracle": oracle})
     qrels = given_qrels(qrels_name)
     if gains:
         qrels = grades.regraded(qrels, grades.gains(gains))
-    runs = {label: read_run(path) for label, path in labels.items()}
+    runs = whole = {label: read_run(path) for label, path in labels.items()}
+    for label, run in whole.items():
+        _check_topics(label, run, qrels)
     if judged_only:
-        runs = {label: grades.judged_only(run, qrels) for label, run in runs.items()}
-    scores = {label: _scores(label, run, qrels, parsed) for label, run in runs.items()}
+        runs = {label: grades.judged_only(run, qrels) for label, run in whole.items()}
+    scores = {label: evaluate(run, qrels, parsed) for label, run in runs.items()}
     matrices, fairness = _languages(runs, qrels, parsed[0], topic_languages, document_languages)
     files = {f"run {number}": path for number, path in enumerate(labels.values(), 1)}
     if Path(qrels_name).is_file():
         files["qrels"] = qrels_name
     return Scored(
-        runs, labels, qrels, tuple(map(str, parsed)), scores, _label_of(baseline, labels), _label_of(oracle, labels),
-        matrices, fairness, checksums(files),
+        runs, whole, labels, qrels, tuple(map(str, parsed)), scores,
+        _label_of(baseline, labels), _label_of(oracle, labels), matrices, fairness, checksums(files),
     )  # fmt: skip
 
 
@@ -110,7 +114,10 @@ def _labels(paths: Sequence[str], names: Sequence[str] | None, beside: Mapping[s
         seen.add(resolved)
     extra = {}
     for kind, name in beside.items():
-        if name and existing(name, f"{kind} run").resolve() not in seen:
+        if name and (resolved := existing(name, f"{kind} run").resolve()) not in seen:
+            if names and name in names:
+                raise UsageError(f"--names calls a run {name}, which is the name of the {kind}: choose another")
+            seen.add(resolved)
             extra[name] = name
     return {**extra, **dict(zip(names or paths, paths, strict=True))}
 
@@ -121,15 +128,15 @@ def _label_of(path: str | None, labels: Mapping[str, str]) -> str | None:
     return next(label for label, other in labels.items() if Path(other).resolve() == Path(path).resolve())
 
 
-def _scores(label: str, run: Run, qrels: Qrels, measures: Sequence[Any]) -> Scores:
+def _check_topics(label: str, run: Run, qrels: Qrels) -> None:
+    """Say how many judged topics a run lacks; ClirError if it has none of them."""
     try:
-        found = evaluate(run, qrels, measures)
+        check_together(run, qrels)
     except ClirError as error:
         raise ClirError(f"{label}: {error}") from error
     missing = len(set(qrels.topics) - set(run.topics))
     if missing:
         say(f"{label}: {missing} of {len(qrels.topics)} judged topics are not in the run and count 0")
-    return found
 
 
 def _languages(
@@ -137,6 +144,8 @@ def _languages(
 ) -> tuple[dict[str, Matrix], list[dict[str, Any]]]:
     if of_documents is None:
         return {}, []
+    # Topics without judgements count nowhere, nor need their documents have a language.
+    runs = {label: run.only(qrels.topics) for label, run in runs.items()}
     frames = (qrels.frame, *(run.frame for run in runs.values()))
     docids = dict.fromkeys(chain.from_iterable(frame["docid"].to_list() for frame in frames))
     documents = languages_of(of_documents, docids)

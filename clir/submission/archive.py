@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
+import lzma
 import re
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -20,13 +23,17 @@ from clir.runs.trec import read_run
 from clir.submission.check import RunReport, RunToCheck
 from clir.submission.findings import Findings
 from clir.submission.leaderboard import Leaderboard
-from clir.submission.metadata import Description, description_of, packed_description, rendered
-from clir.submission.reading import ENDINGS, compression_of, open_unzipped
+from clir.submission.metadata import Description, description_of, listed_runs, packed_description, rendered
+from clir.submission.reading import BROKEN, ENDINGS, compression_of, open_unzipped
 from clir.support.errors import ClirError, UsageError
 from clir.support.files import READ_BLOCK, atomic_file, existing, sha256_of_file
 
 ARCHIVE_ENDINGS = {"tar.gz": (".tar.gz", ".tgz"), "zip": (".zip",)}
 _MODE = 0o644
+# The flag of a zip file's encrypted member.
+_ENCRYPTED = 1
+# What reading a broken archive raises; RuntimeError is zipfile's word for compressions that it does not know.
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError)
 # The first date that a zip file can hold.
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -103,22 +110,31 @@ def unpacked(board: Leaderboard, path: str | Path, findings: Findings) -> Iterat
         raise UsageError(f"archive is a folder, not a file: {path}")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            yield _read(board, path, Path(folder), findings)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, gzip.BadGzipFile, NotImplementedError) as error:
-            raise ClirError(f"{path} is not a whole archive: {error}") from error
+            contents = _read(board, path, Path(folder), findings)
+        except _BROKEN as error:
+            # A full disk, say, is no fault of the archive.
+            if isinstance(error, OSError) and error.errno is not None:
+                raise ClirError(f"cannot unpack {path}: {error.strerror or error}") from error
+            raise ClirError(f"{path} is not a whole archive that can be read: {error}") from error
+        yield contents
 
 
 def _read(board: Leaderboard, path: Path, folder: Path, findings: Findings) -> Contents:
     runs, description = [], None
     run_shape, metadata_shape = _shape(board.archive.run, board), _shape(board.archive.metadata, board)
     ids = set()
+    seen: set[PurePosixPath] = set()
     for number, (name, handle) in enumerate(_members(path, board, findings)):
+        if PurePosixPath(name) in seen:
+            findings.add("archive", None, f"{name} is in it more than once: only the first is looked at")
+            continue
+        seen.add(PurePosixPath(name))
         if not _is_safe(name) or handle is None:
             findings.add("archive", None, f"{name!r} is not a plain file below the archive's root: it is not unpacked")
             continue
         inside = f"{findings.file}!{name}"
         if match := metadata_shape.fullmatch(name):
-            description = packed_description(description_of(handle.read(), inside))
+            description = description_of(handle.read(), inside)
         elif match := run_shape.fullmatch(name):
             taken = folder / f"{number}" / PurePosixPath(name).name
             taken.parent.mkdir()
@@ -136,7 +152,28 @@ def _read(board: Leaderboard, path: Path, folder: Path, findings: Findings) -> C
         findings.add("archive", None, f"there is no run ({board.archive.run}) in it")
     if len(ids) > 1:
         findings.add("archive", None, f"its files are for several submissions: {', '.join(sorted(map(str, ids)))}")
-    return Contents(runs, description)
+    if description is None:
+        return Contents(runs, None)
+    _check_sums(runs, description, findings)
+    return Contents(runs, packed_description(description))
+
+
+def _check_sums(runs: Sequence[RunToCheck], description: Description, findings: Findings) -> None:
+    """Report the runs that are not the ones whose checksums the packed metadata lists."""
+    listed = ((run.get("file"), run.get("sha256")) for run in listed_runs(description))
+    sums = {name: wanted for name, wanted in listed if isinstance(name, str) and wanted is not None}
+    for run in runs:
+        name = (run.name or "").rpartition("!")[2]
+        digest = hashlib.sha256()
+        try:
+            with open_unzipped(run.path) as handle:
+                while block := handle.read(READ_BLOCK):
+                    digest.update(block)
+        except BROKEN:
+            # The check of the run says so.
+            continue
+        if sums.get(name, digest.hexdigest()) != digest.hexdigest():
+            findings.add("archive", None, f"{name} is not the run that was packed: its metadata has another sha256")
 
 
 def _members(path: Path, board: Leaderboard, findings: Findings) -> Iterator[tuple[str, IO[bytes] | None]]:
@@ -149,6 +186,8 @@ def _members(path: Path, board: Leaderboard, findings: Findings) -> Iterator[tup
     if kind == "zip":
         with zipfile.ZipFile(path) as archive:
             for one in archive.infolist():
+                if one.flag_bits & _ENCRYPTED:
+                    raise zipfile.BadZipFile(f"{one.filename} is encrypted")
                 if not one.is_dir():
                     with archive.open(one) as handle:
                         yield one.filename, handle
@@ -157,6 +196,9 @@ def _members(path: Path, board: Leaderboard, findings: Findings) -> Iterator[tup
         for member in archive:
             if not member.isdir():
                 yield member.name.removeprefix("./"), archive.extractfile(member) if member.isfile() else None
+        # The archive ends before the compression does, whose checksum is its last word.
+        while archive.fileobj is not None and archive.fileobj.read(READ_BLOCK):
+            pass
 
 
 def _check_compression(taken: Path, name: str, inside: str, findings: Findings) -> None:
@@ -171,7 +213,11 @@ def _shape(template: str, board: Leaderboard) -> re.Pattern[str]:
     pieces = re.split(r"\{(\w+)\}", template)
     shape = ""
     for at, piece in enumerate(pieces):
-        shape += f"(?P<{piece}>{words.get(piece, '[^/]+')})" if at % 2 else re.escape(piece)
+        if at % 2 == 0:
+            shape += re.escape(piece)
+        else:
+            again = f"(?P<{piece}>" in shape
+            shape += f"(?P={piece})" if again else f"(?P<{piece}>{words.get(piece, '[^/]+')})"
     return re.compile(shape)
 
 

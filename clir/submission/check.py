@@ -111,8 +111,8 @@ def check_run(
         if report.part is None and board.parts:
             report.part = _part(report, board, int(rows.line[0]))
         _collect(rows, collector, report, board)
-    if not report.lines and "line-length" not in findings.counts:
-        findings.add("file-empty", None, "no line in this file")
+    if not begun and "line-length" not in findings.counts:
+        findings.add("file-empty", None, f"no line{' but blank ones' if report.lines else ''} in this file")
     _check_rankings(report, collector, board, expected(report.part))
     return report
 

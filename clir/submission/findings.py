@@ -20,7 +20,7 @@ class Kind(NamedTuple):
 KINDS: dict[str, Kind] = {
     "file-name": Kind("warning", "the file's name has other characters than the leaderboard takes"),
     "compression": Kind("error", "a compression that is not taken, or a file that is no whole gzip or bzip2 file"),
-    "file-empty": Kind("error", "no line in the file"),
+    "file-empty": Kind("error", "no line in the file, or only blank ones"),
     "byte-order-mark": Kind("error", "the file begins with a byte order mark, which becomes part of the first id"),
     "encoding": Kind("error", "bytes that are not UTF-8"),
     "line-length": Kind("error", "a line too long to be one of a run"),
@@ -62,7 +62,9 @@ KINDS: dict[str, Kind] = {
     "part-missing": Kind("error", "no run for a part of the leaderboard that needs one"),
     "number-of-runs": Kind("warning", "more or fewer runs than are asked for"),
     "metadata": Kind("error", "a description that is missing, unknown, or not as the leaderboard wants it"),
-    "archive": Kind("error", "a file in the archive that is missing, not expected, or not safe to unpack"),
+    "archive": Kind(
+        "error", "a file in the archive that is missing, not expected, twice there, changed, or not safe to unpack"
+    ),
 }
 
 

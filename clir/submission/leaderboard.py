@@ -29,6 +29,19 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
+def _template(*names: str) -> pydantic.AfterValidator:
+    """Refuses a text in which something else than `{name}` stands in braces."""
+
+    def check(text: str) -> str:
+        rest = re.sub(r"\{(" + "|".join(names) + r")\}", "", text)
+        if found := re.search(r"\{[^{}]*\}?|\}", rest):
+            known = ", ".join(f"{{{name}}}" for name in names)
+            raise ValueError(f"{text!r} has {found[0]}, which stands for nothing here (known: {known})")
+        return text
+
+    return pydantic.AfterValidator(check)
+
+
 Pattern = Annotated[str, pydantic.AfterValidator(_compiles)]
 
 
@@ -57,7 +70,7 @@ class Tag(Strict):
     longest: int | None = None
     recommended: Pattern | None = None
     recommended_about: str = ""
-    begins: str | None = None
+    begins: Annotated[str, _template("part", "team")] | None = None
 
 
 class Hits(Strict):
@@ -120,13 +133,14 @@ class Metadata(Strict):
 class Archive(Strict):
     """What is sent: the archive's format, and the paths in it of a run and of the metadata.
 
-    In a path stand for a submission's own: `{id}`, `{part}`, `{tag}`, `{file}` (the run file's name without the
-    ending of a compression), `{team}`. A run is compressed as its path ends.
+    In a run's path stand for a submission's own: `{id}`, `{part}`, `{tag}`, `{file}` (the run file's name without the
+    ending of a compression), `{team}`; in that of the metadata `{id}` and `{team}`. A run is compressed as its path
+    ends.
     """
 
     format: Literal["tar.gz", "zip"]
-    run: str
-    metadata: str
+    run: Annotated[str, _template("id", "part", "tag", "file", "team")]
+    metadata: Annotated[str, _template("id", "team")]
 
 
 class Leaderboard(Strict):
@@ -161,6 +175,12 @@ class Leaderboard(Strict):
             if kind not in KINDS:
                 raise ValueError(str(unknown("kind of finding", kind, list(KINDS))))
         return levels
+
+    @pydantic.model_validator(mode="after")
+    def _part_in_tag(self) -> Leaderboard:
+        if self.part_from == "tag" and "part" not in re.compile(self.tag.pattern or "").groupindex:
+            raise ValueError("part_from: tag needs a tag.pattern with a group (?P<part>...), which finds the part")
+        return self
 
     def docids_of(self, part: str | None) -> Ids:
         """The shape of the document ids of a part."""
@@ -214,4 +234,5 @@ def _checked(text: bytes, where: str) -> Leaderboard:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise ClirError(f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}{more}") from error
+        place = f"{where}: {key}" if key else where
+        raise ClirError(f"{place}: {first['msg'].removeprefix('Value error, ')}{more}") from error

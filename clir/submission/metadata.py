@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,17 +82,47 @@ def run_fields_of(
 ) -> dict[str, str]:
     """The fields of one run: what the description says of it under `runs`, else of all runs; faults as `fields_of`."""
     own: Any = description.values.get(RUNS) or {}
-    names = (report.tag, report.run.file_name, report.part)
+    names = _names(report)
     said: Mapping[str, Any] = next(
         (own[name] for name in names if isinstance(own, dict) and isinstance(own.get(name), dict)), {}
     )
     filled = {}
     for name, one in board.metadata.run_fields.items():
         given = {name: value} if (value := said.get(name, description.values.get(name))) is not None else {}
-        value = _value(given, name, one, f"for run {names[0] or names[1]}, {_how(name)}", description, findings)
+        run = report.tag or report.run.file_name
+        value = _value(given, name, one, f"for run {run}, {_how(name)}", description, findings)
         if value is not None:
             filled[name] = value
     return filled
+
+
+def check_run_entries(
+    board: Leaderboard, description: Description, reports: Sequence[RunReport], findings: Findings
+) -> None:
+    """Report what stands under `runs` to no effect: what is said of no run here, and fields that runs do not have."""
+    own = description.values.get(RUNS)
+    if own is None or not _has_runs(board):
+        return
+    line = description.lines.get(RUNS)
+    if not isinstance(own, dict):
+        findings.add("metadata", line, f"{RUNS} is not a mapping of runs to their fields")
+        return
+    known = {name: None for report in reports for name in _names(report) if name}
+    fields = board.metadata.run_fields
+    for name, said in own.items():
+        if name not in known:
+            findings.add(
+                "metadata",
+                line,
+                f"{RUNS} has {name!r}, which is no run's tag, file or part (there are: {_list(known)})",
+            )
+        if not isinstance(said, dict):
+            findings.add("metadata", line, f"{RUNS}, {name}: not a mapping of fields to values")
+            continue
+        for key in said:
+            if key not in fields:
+                message = f"{RUNS}, {name}: {board.name} has no field {key!r} of a run (it has: {_list(fields)})"
+                findings.add("metadata", line, message)
 
 
 def rendered(board: Leaderboard, fields: Mapping[str, str], runs: Sequence[Mapping[str, object]]) -> bytes:
@@ -109,19 +139,23 @@ def packed_description(description: Description) -> Description:
     """The description in a packed metadata file: what `rendered` lists of the runs, as it is given for packing."""
     values = dict(description.values)
     values.pop("leaderboard", None)
-    runs = values.get(RUNS)
-    if isinstance(runs, list):
-        own = ("tag", "file")
+    if isinstance(values.get(RUNS), list):
         values[RUNS] = {
-            run.get(key): {name: value for name, value in run.items() if name not in _OF_A_RUN}
-            for run in runs if isinstance(run, dict) for key in own if isinstance(run.get(key), str)
+            name: {key: value for key, value in run.items() if key not in _OF_A_RUN}
+            for run in listed_runs(description) if isinstance(name := run.get("file", run.get("tag")), str)
         }  # fmt: skip
     return Description(values, description.name, description.lines)
 
 
+def listed_runs(description: Description) -> list[Mapping[str, Any]]:
+    """What a packed metadata file lists of its runs (`rendered`); nothing in any other."""
+    runs = description.values.get(RUNS)
+    return [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
+
+
 def _report_unknown(board: Leaderboard, description: Description, findings: Findings) -> None:
     known = {*board.metadata.fields, *board.metadata.run_fields}
-    if board.metadata.run_fields or board.metadata.lists_runs:
+    if _has_runs(board):
         known.add(RUNS)
     for key in description.values:
         if key not in known:
@@ -147,6 +181,20 @@ def _value(
     else:
         return value
     return None
+
+
+def _has_runs(board: Leaderboard) -> bool:
+    return bool(board.metadata.run_fields) or board.metadata.lists_runs
+
+
+def _names(report: RunReport) -> tuple[str | None, ...]:
+    """What a run may be called under `runs`: where it stands in the archive, its tag, its file, its part."""
+    inside = report.run.name.rpartition("!")[2] if report.run.name else None
+    return inside, report.tag, report.run.file_name, report.part
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def _how(name: str) -> str:

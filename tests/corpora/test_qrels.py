@@ -37,6 +37,8 @@ def test_scattered_topics_come_together_in_the_order_given():
         ("1 0 b 1 x", "5 columns, not the 4 of qid iteration docid relevance"),
         ("1 0 b 1.0", "the relevance '1.0' is not an integer"),
         ("1 0 b 99999999999999999999", "the relevance '99999999999999999999' is not an integer"),
+        ("1 0 b 1000001", "the relevance 1000001 is above 1,000,000, the highest that can be scored"),
+        ("1 0 b 2147483647", "the relevance 2147483647 is above 1,000,000, the highest that can be scored"),
         ("1 0 a 0", "document a a second time for topic 1 (first on line 1)"),
         ("1 0 b\u2003c 1", "an id has white space in it: '1 0 b\\u2003c 1'"),
     ],
@@ -62,6 +64,8 @@ def test_bad_columns():
         Qrels.of(["1", "1"], ["a", "a"], [1, 1])
     with pytest.raises(ClirError, match="an id is not empty and has no white space"):
         Qrels.from_dict({"1": {"a b": 1}})
+    with pytest.raises(ClirError, match="the relevance 3000000000 is above 1,000,000"):
+        Qrels.from_dict({"1": {"a": 3_000_000_000}})
 
 
 def test_written_and_read_again(tmp_path):

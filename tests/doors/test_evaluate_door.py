@@ -86,9 +86,45 @@ def test_output_and_its_manifest(door, tmp_path):
         ("--qrels qrels.txt --runs a.run --measures ndcg@10", 2, "unknown measure 'ndcg@10'; did you mean 'nDCG@10'?"),
         ("--qrels qrels.txt --runs a.run --baseline no.run", 2, "baseline run not found: no.run"),
         (
-            "--qrels qrels.txt --runs a.run b.run --baseline a.run --json",
+            "--qrels qrels.txt --runs a.run b.run --baseline a.run --json --output s.json",
             2,
-            "--baseline and --all-pairs mark the tables, which --json does not print",
+            "--baseline is for the tables, which --json does not print: add --csv or --latex or --report",
+        ),
+        (
+            "--qrels qrels.txt --runs a.run --document-languages tags --json --csv s.csv",
+            2,
+            "--document-languages is for the tables, which --json does not print: add --report",
+        ),
+        (
+            "--qrels qrels.txt --runs a.run --describe --json --report r.html",
+            2,
+            "--describe is for the tables, which --json does not print",
+        ),
+        (
+            "--reproduce r.yaml --qrels qrels.txt --level .1 --all-pairs",
+            2,
+            "--reproduce goes with --only and --json alone: leave out --qrels, --all-pairs, --level",
+        ),
+        (
+            "--qrels qrels.txt --runs b.run --baseline a.run --csv ./a.run",
+            2,
+            "--csv ./a.run is one of the files to read",
+        ),
+        (
+            "--qrels qrels.txt --runs b.run --report other.txt --topics ./other.txt",
+            2,
+            "--report other.txt is one of the files to read",
+        ),
+        ("--qrels qrels.txt --runs a.run --csv s --latex ./s", 2, "--csv and --latex are one file: ./s"),
+        (
+            "--qrels qrels.txt --runs a.run --names b.run --baseline b.run",
+            2,
+            "--names calls a run b.run, which is the name of the baseline: choose another",
+        ),
+        (
+            "--qrels other.txt --runs a.run --judged-only",
+            1,
+            "a.run: no topic of the run is in the qrels (run: 1, 2; qrels: q1): they do not belong together",
         ),
         (
             "--qrels a.run --runs a.run",
@@ -187,6 +223,21 @@ def test_the_baseline_may_be_an_oracles_opposite(door):
     assert (result.returncode, result.stderr) == (
         2, "python -m clir.evaluate: --oracle needs --baseline: where the way begins\n",
     )  # fmt: skip
+
+
+def test_a_baseline_beside_json_marks_the_files(door, tmp_path):
+    result = door("--qrels qrels.txt --runs a.run --measures AP --baseline b.run --json --latex s.tex")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == {"b.run": {"AP": 0.25}, "a.run": {"AP": 1.0}}
+    assert "than b.run" in (tmp_path / "s.tex").read_text()
+
+
+def test_what_is_in_a_run_with_its_unjudged_hits(door, tmp_path):
+    (tmp_path / "c.json").write_text('{"1": {"w": 2, "x": 1}, "9": {"x": 1}}')
+    result = door("--qrels qrels.txt --runs c.json --measures AP --describe --judged-only")
+    assert "  3 hits for 2 topics (1 to 2 each, median 1.5)" in result.stdout.splitlines()
+    assert "  unjudged: 1 of 2 hits of judged topics (50 %), 1 of 2 at ranks 1 to 10 (50 %)" in result.stdout
+    assert "0.5000" in result.stdout
 
 
 def test_what_is_in_a_run(door, tmp_path):

@@ -77,6 +77,11 @@ def test_weighted(door, tmp_path):
         ("--runs a.run b.run --method rrf --tune", "--tune needs --qrels: the judgements to tune on"),
         ("--runs a.run b.run --tune --qrels no.txt", "--qrels no.txt: no such file, and no collection of that name"),
         ("--runs a.run --method rrf", "fusion needs at least two runs, not 1"),
+        (
+            "--runs a.run b.run --method rrf --document-languages ./f.run",
+            "--output f.run is one of the files to read",
+        ),
+        ("--runs a.run b.run --tune --qrels f.run", "--output f.run is one of the files to read"),
         ("--runs a.run no.run --method rrf", "run not found: no.run"),
         ("--runs a.run ./a.run --method rrf", "--runs names the same file twice"),
         ("--runs a.run b.run --method rrf --depth -1", "depth is at least 1, not -1"),
@@ -174,6 +179,18 @@ def test_tuning_prints_what_is_honest_and_what_is_not(door, judged, tmp_path):
     assert (tuning["measure"], tuning["seed"], tuning["inputs"]) == ("RR", 0, {"g.run": 1.0, "h.run": 0.25})
     assert sorted(qid for fold in tuning["folds"] for qid in fold["topics"]) == list("012345")
     assert manifest["data"]["qrels"]["path"] == "q.txt"
+
+
+def test_a_seed_is_not_negative(door, judged, tmp_path):
+    result = door("--runs g.run h.run --tune --qrels q.txt --folds 2 --seed -1 --output t.run")
+    assert (result.returncode, result.stderr) == (2, "python -m clir.fuse: seed is at least 0, not -1\n")
+
+
+def test_a_measure_that_counts_is_summed_in_every_line(door, judged):
+    result = door("--runs g.run h.run --tune --qrels q.txt --folds 2 --measure NumRet --json --output t.run")
+    found = json.loads(result.stdout)
+    assert found["inputs"] == {"g.run": 24.0, "h.run": 24.0}
+    assert set(found["means"].values()) == {24.0}
 
 
 def test_tuning_as_json_with_what_is_given_left_alone(door, judged):

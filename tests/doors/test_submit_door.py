@@ -1,5 +1,6 @@
 """The submit door: what it finds, what it refuses, what it packs."""
 
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -104,6 +105,9 @@ REFUSED = [
     ((*CHECK, "--paper", "x"), 2, "--paper means nothing to trec; it has: contact, description, team"),
     ((*CHECK, "--metadata", "one.run"), 1, "one.run: not a mapping of keys to values"),
     ((*CHECK[:3], "--archive", "one.run"), 1, "one.run is neither a zip file nor a tar file"),
+    ((*CHECK, "--id", "x"), 2, "--id is for pack"),
+    ((*CHECK[:3], "--archive", "one.run", "--team", "us"), 2,
+     "--team does not go with --archive, which has its own metadata inside"),
     ((*PACK[:-1], "ours.zip"), 2, "--output ours.zip: trec wants a tar.gz file (.tar.gz or .tgz)"),
     ((*PACK, "--id", "x"), 2, "--id means nothing to trec"),
     (("pack", "--leaderboard", "msmarco", "--runs", "one.run", "--output", "x.tar.gz", "--id", "us"), 2,
@@ -132,6 +136,36 @@ def test_what_would_be_refused_is_not_packed(desk: Path, door) -> None:
     assert done.returncode == 2
     assert "pack needs the topics of one.run (--topics or --collection)" in done.stderr
     assert sorted(path.name for path in desk.iterdir() if path.name.startswith("ours")) == ["ours.tar.gz"]
+
+
+def test_misspelt_runs_of_the_metadata_are_not_packed(desk: Path, door) -> None:
+    with open(desk / "about.yaml", "a") as lines:
+        lines.write("runs:\n  orus: {}\n")
+    done = door("submit", *PACK, cwd=desk)
+    assert done.returncode == 1
+    assert "about.yaml:4: error: runs has 'orus', which is no run's tag, file or part" in done.stdout
+    assert not (desk / "ours.tar.gz").exists()
+
+
+def test_an_archive_that_was_changed_is_refused(desk: Path, door) -> None:
+    assert door("submit", *PACK, cwd=desk).returncode == 0
+    with tarfile.open(desk / "ours.tar.gz") as archive:
+        members = {one.name: archive.extractfile(one).read() for one in archive}
+    members["ours.run"] = members["ours.run"].replace(b"d3", b"d4")
+    with tarfile.open(desk / "ours.tar.gz", "w:gz") as archive:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    done = door("submit", *CHECK[:3], "--archive", "ours.tar.gz", "--topics", "topics.tsv", cwd=desk)
+    assert done.returncode == 1
+    assert "ours.tar.gz: error: ours.run is not the run that was packed" in done.stdout
+    content = bytearray((desk / "ours.tar.gz").read_bytes())
+    content[-6] ^= 1
+    (desk / "ours.tar.gz").write_bytes(content)
+    done = door("submit", *CHECK[:3], "--archive", "ours.tar.gz", "--topics", "topics.tsv", cwd=desk)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("python -m clir.submit: ours.tar.gz is not a whole archive that can be read: CRC")
 
 
 def test_the_rules_are_shown(door, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ def test_gains_by_name_and_by_grade():
     assert gains(["0=0", "2=5"]) == {0: 0, 2: 5}
     with pytest.raises(UsageError, match="--gains 1:2: a name"):
         gains(["1:2"])
+    with pytest.raises(UsageError, match="--gains 1=3000000000: a gain is at most 1,000,000"):
+        gains(["1=3000000000"])
 
 
 def test_regrading_changes_what_measures_see():

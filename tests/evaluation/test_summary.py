@@ -54,6 +54,30 @@ def test_frames_have_a_line_each(three):
     assert pairs.select("first", "second").rows() == [("base", "a_b"), ("base", "same"), ("a_b", "same")]
 
 
+def test_a_measure_that_counts_is_summed_throughout(three):
+    counted = {
+        run: Scores(
+            {qid: {"AP": row["AP"], "NumRet": row["AP"]} for qid, row in found.per_topic.items()},
+            {"AP": found.average["AP"], "NumRet": sum(row["AP"] for row in found.per_topic.values())},
+        )
+        for run, found in three.items()
+    }
+    summary = summarise(counted, ["AP", "NumRet"], "base")
+    for run in counted:
+        mean, total = summary.cells[run, "AP"], summary.cells[run, "NumRet"]
+        assert (total.mean, total.low, total.high) == pytest.approx((50 * mean.mean, 50 * mean.low, 50 * mean.high))
+    mean, total = (summary.cells["a_b", measure].comparison for measure in ("AP", "NumRet"))
+    assert (total.difference, total.low, total.high) == pytest.approx((10, 50 * mean.low, 50 * mean.high))
+    assert (total.p, total.adjusted, total.effect) == (mean.p, mean.adjusted, mean.effect)
+    assert pairs_frame(counted, "NumRet", Criterion())["difference"][0] == pytest.approx(10)
+
+
+def test_a_row_of_latex_does_not_begin_with_an_option_of_the_line_before(three):
+    names = {"[dense]": three["base"], "*star": three["same"], " [x]": three["a_b"]}
+    lines = summary_latex(summarise(names, ["AP"])).splitlines()
+    assert [line.split(" &")[0] for line in lines if line.startswith("{}")] == ["{}[dense]", "{}*star", "{} [x]"]
+
+
 def test_latex_is_escaped_and_marked(three):
     text = summary_latex(summarise(three, ["AP"], "base"))
     assert r"a\_b & \textbf{" in text and "}$^{+}$" in text and r"\toprule" in text

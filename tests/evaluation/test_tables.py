@@ -2,7 +2,8 @@
 
 import io
 
-from clir.evaluation.tables import score_table, show, topic_table
+from clir.evaluation.languages import Matrix
+from clir.evaluation.tables import matrix_table, plain_table, score_table, show, topic_table
 
 
 def printed(table, caption="") -> list[str]:
@@ -40,3 +41,11 @@ def test_topics_of_every_run():
 def test_long_names_stay_whole():
     name = "runs/" + "x" * 300 + ".run"
     assert any(name in line for line in printed(score_table({name: {"AP": 0.5}}, ["AP"])))
+
+
+def test_names_are_no_markup():
+    name = "runs/[dense]/[/x].run"
+    matrix = Matrix("AP", ("sw",), ("en",), {"sw": {"en": 0.5}}, {"sw": {"en": 1}})
+    assert f"| AP, {name} |" in printed(matrix_table(matrix, name))[0]
+    lines = printed(plain_table([{"[step]": "[one]", "run": name, "found": 0.5}]))
+    assert lines[0].startswith("| [step] |") and "| [one]  |" in lines[2] and name in lines[2] and "0.5000" in lines[2]

@@ -130,6 +130,13 @@ def test_more_runs_than_a_grid_holds_and_a_measure_that_is_not_quick():
     assert slow.means()["in sample"] >= max(slow.means()["out of fold"], slow.means()["untuned"])
 
 
+def test_what_counts_is_summed_as_in_other_scores():
+    runs, qrels = many(5)
+    tuned = tune(runs, qrels, "NumRelRet", "rrf", folds=2, hits=10)
+    assert tuned.means()["out of fold"] == evaluate(tuned.run, qrels, ["NumRelRet"]).average[tuned.measure]
+    assert tuned.means()["out of fold"] == tuned.values["out of fold"].sum() > 2
+
+
 def test_what_is_given_is_not_tuned():
     runs, qrels = many(4, documents=60)
     tuned = tune(runs, qrels, "AP", weights=[0.9, 0.1], folds=2)
@@ -149,6 +156,7 @@ def test_what_is_given_is_not_tuned():
         ),
         ({"method": "borda", "depth": 5}, "nothing to tune"),
         ({"method": "rff"}, "unknown fusion method 'rff'"),
+        ({"seed": -1}, "seed is at least 0, not -1"),
         ({"weights": [1]}, "1 weights for 2 runs"),
         ({"measure": "mapp"}, "unknown measure 'mapp'"),
     ],

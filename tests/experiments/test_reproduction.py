@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import yaml
 
 from clir.experiments.reproduction import Outcome, read_reproduction, reproduce
 from clir.support.errors import ClirError, UsageError
@@ -48,7 +49,10 @@ def test_verdicts(found, verdict):
         ("name: made", "nam: made", "unknown key steps.0.nam"),
         ("python -c pass", "rm -rf /", "a command begins with python: rm -rf /"),
         ("python -c pass", "python 'a", "not a command"),
-        ("$SCORE", "$SCOPE", r"\$SCOPE is not set"),
+        ("$SCORE", "$ SCORE", r"a \$ without a name behind it"),
+        ("run: a.run", "run: $/a.run", r"\$/a.run: a \$ without a name behind it"),
+        ("R@100: 0.5", "MAP: 0.5", "results.yaml: AP and MAP are one measure: leave one out"),
+        ("R@100: 0.5", "R@5 R@100: 0.5", "results.yaml: 'R@5 R@100' is 2 measures: give each its own score"),
         ("AP: 0.5", "APE: 0.5", "unknown measure 'APE'"),
         ("about: a run of two hits", "- a", "results.yaml is not YAML"),
     ],
@@ -57,6 +61,30 @@ def test_wrong_files(results, old, new, message):
     results.write_text(FILE.replace(old, new))
     with pytest.raises(UsageError, match=message):
         read_reproduction(results)
+
+
+def test_a_value_of_the_environment_stays_in_one_word(results, monkeypatch, tmp_path):
+    monkeypatch.setenv("FOLDER", str(tmp_path / "my 'own"))
+    (tmp_path / "my 'own").mkdir()
+    script = "import sys; open(sys.argv[1], 'w').write('1 Q0 x 1 2 a' + chr(10))"
+    step = {
+        "name": "blank",
+        "commands": [f'python -c "{script}" $FOLDER/b.run'],
+        "expected": [{"run": "$FOLDER/b.run", "qrels": "q.txt", "scores": {"AP": 0.5}}],
+    }
+    results.write_text(yaml.safe_dump({"about": "a folder with a blank", "steps": [step]}))
+    assert [one.found for one in reproduce(results)] == [0.5]
+
+
+def test_only_the_variables_of_the_steps_that_are_run_are_asked_for(results, monkeypatch, tmp_path):
+    monkeypatch.delenv("SCORE")
+    assert list(reproduce(results, ["other"])) == []
+    for old, new in (("python -c pass", "python -c $LATE"), ("run: a.run", "run: $LATE/a.run")):
+        monkeypatch.setenv("SCORE", "2")
+        results.write_text(FILE.replace(old, new))
+        with pytest.raises(UsageError, match=r"results.yaml: \$LATE is not set in the environment"):
+            list(reproduce(results))
+        assert not (tmp_path / "a.run").exists()
 
 
 def test_a_command_that_fails_ends_it(results):

@@ -13,12 +13,13 @@ from clir.submission.leaderboard import leaderboards, read_leaderboard
 from clir.submission.metadata import description_of, fields_of, run_fields_of
 from clir.support.errors import ClirError, UsageError
 
+ARCHIVE = {"format": "zip", "run": "{tag}", "metadata": "about.json"}
 OWN = {
     "name": "ours",
     "title": "Ours",
     "sources": ["https://example.org/rules"],
     "form": "trec",
-    "archive": {"format": "zip", "run": "{tag}", "metadata": "about.json"},
+    "archive": ARCHIVE,
     "metadata": {"format": "json", "fields": {"team": {"about": "who"}}},
 }
 
@@ -52,6 +53,19 @@ def test_rules_of_ones_own(tmp_path: Path) -> None:
         (yaml.safe_dump({**OWN, "docids": {"pattern": "(a"}}), "docids.pattern: not a regular expression"),
         (yaml.safe_dump({**OWN, "docids": {"pattern": "(?=a)a"}}), "that both Python and polars read"),
         (yaml.safe_dump({**OWN, "sources": []}), "sources: "),
+        (
+            yaml.safe_dump({**OWN, "archive": {**ARCHIVE, "run": "runs/{nosuch}.txt"}}),
+            "archive.run: 'runs/{nosuch}.txt' has {nosuch}, which stands for nothing here (known: {id}, {part}, {tag}",
+        ),
+        (yaml.safe_dump({**OWN, "archive": {**ARCHIVE, "run": "{tag!r}"}}), "archive.run: '{tag!r}' has {tag!r}"),
+        (yaml.safe_dump({**OWN, "archive": {**ARCHIVE, "run": "{tag}}"}}), "archive.run: '{tag}}' has }"),
+        (yaml.safe_dump({**OWN, "archive": {**ARCHIVE, "metadata": "{part}"}}), "archive.metadata: '{part}' has"),
+        (yaml.safe_dump({**OWN, "tag": {"begins": "{tag}-"}}), "tag.begins: '{tag}-' has {tag}"),
+        (
+            yaml.safe_dump({**OWN, "part_from": "tag"}),
+            "ours.yaml: part_from: tag needs a tag.pattern with a group (?P<part>...)",
+        ),
+        (yaml.safe_dump({**OWN, "part_from": "tag", "tag": {"pattern": "[a-z]+"}}), "part_from: tag needs"),
         (yaml.safe_dump({key: value for key, value in OWN.items() if key != "form"}), "form: Field required"),
         ("name: [", "ours.yaml:1: not YAML"),
         ("- a\n- b\n", "not a mapping of keys to values"),

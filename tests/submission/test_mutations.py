@@ -12,7 +12,7 @@ from clir.submission.archive import unpacked, write_archive
 from clir.submission.check import Expected, RunReport, RunToCheck, check_run, check_submission
 from clir.submission.findings import KINDS, Findings
 from clir.submission.leaderboard import read_leaderboard
-from clir.submission.metadata import Description, description_of, fields_of
+from clir.submission.metadata import Description, check_run_entries, description_of, fields_of
 
 Checked = Callable[..., RunReport]
 Lines = list[str]
@@ -137,6 +137,7 @@ def test_the_valid_run_passes(name: str, checked: Checked) -> None:
 # Changes of a file's bytes, or of the file itself.
 FILES: list[tuple[str, Callable[[bytes], bytes], str, int | None]] = [
     ("one.run", lambda data: b"", "file-empty", None),
+    ("one.run", lambda data: b"\n \n\n", "file-empty", None),
     ("one.run", lambda data: b"\xef\xbb\xbf" + data, "byte-order-mark", 1),
     ("one.run", lambda data: data.replace(b"d23", b"d\xff3"), "encoding", 7),
     ("one.run", lambda data: data + b"1" * (1 << 20) + b"1\n", "line-length", 13),
@@ -209,6 +210,33 @@ def test_metadata(text: str, line: int | None, message: str) -> None:
     assert found == [("metadata", line)]
 
 
+@pytest.mark.parametrize(
+    ("name", "runs", "messages"),
+    [
+        ("neuclir", "{fas-us-AND_one: {kind: neural}}", []),
+        ("neuclir", "{one.run: {kind: neural}}", []),
+        ("neuclir", "{fas: {kind: neural}}", []),
+        ("neuclir", "", []),
+        ("neuclir", "{fas-us-AND_two: {kind: neural}}", ["runs has 'fas-us-AND_two', which is no run's tag, file or"]),
+        ("neuclir", "{fas: {knd: neural}}", ["runs, fas: neuclir has no field 'knd' of a run (it has: query_lang"]),
+        ("neuclir", "{fas: neural}", ["runs, fas: not a mapping of fields to values"]),
+        ("neuclir", "[fas]", ["runs is not a mapping of runs to their fields"]),
+        ("trec", "{ours.1: {kind: x}, other: {}}", ["runs, ours.1: trec has no field 'kind' of a run (it has: none)",
+                                                    "runs has 'other', which"]),
+    ],
+)  # fmt: skip
+def test_what_stands_under_runs_to_no_effect(name: str, runs: str, messages: list[str], checked: Checked) -> None:
+    case = valid(name)
+    report = checked(case.board, case.text())
+    about = Findings("about.yaml", case.board.levels)
+    description = description_of(f"team: us\nruns: {runs}\n".encode(), "about.yaml")
+    check_run_entries(case.board, description, [report], about)
+    assert len(about.kept) == len(messages), about.kept
+    for one, message in zip(about.kept, messages, strict=True):
+        assert message in one.message
+        assert (one.kind, one.level, one.line) == ("metadata", "error", 2)
+
+
 def test_archive(tmp_path: Path, checked: Checked) -> None:
     case = valid("trec")
     report = checked(case.board, case.text())
@@ -217,7 +245,7 @@ def test_archive(tmp_path: Path, checked: Checked) -> None:
     with unpacked(read_leaderboard("ciral"), tmp_path / "ours.tar.gz", layout) as contents:
         assert contents.runs == []
         assert contents.description == Description(
-            {"runs": {"ours.1": {}, "ours.1.run": {}}}, "ours.tar.gz!metadata.yaml", {"leaderboard": 1, "runs": 2}
+            {"runs": {"ours.1.run": {}}}, "ours.tar.gz!metadata.yaml", {"leaderboard": 1, "runs": 2}
         )
     assert [one.message for one in layout.kept] == [
         "it is not a zip file",

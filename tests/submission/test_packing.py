@@ -7,7 +7,8 @@ import json
 import os
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,7 @@ GOOD = {f"{LAYOUT}-metadata.json": b'{"team": "us"}', f"{LAYOUT}/dev.txt.bz2": R
         ({f"{LAYOUT}/dev.txt.bz2": RUN}, [], ["there is no submissions/{id}-metadata.json in it"]),
         ({f"{LAYOUT}-metadata.json": b"{}"}, [], ["there is no run (submissions/{id}/{part}.txt.bz2) in it"]),
         ({**GOOD, "submissions/20250201-us/dev.txt.bz2": RUN}, [], ["its files are for several submissions"]),
+        (GOOD, [tarfile.TarInfo(f"./{LAYOUT}/dev.txt.bz2")], [f"{LAYOUT}/dev.txt.bz2 is in it more than once"]),
         ({**GOOD, f"{LAYOUT}/dev.txt.bz2": b"1\t2\t1\n"}, [], ["dev.txt.bz2 is compressed as none, not as its name"]),
     ],
 )  # fmt: skip
@@ -185,7 +187,16 @@ def test_layout(members: dict[str, bytes], more: list[tarfile.TarInfo], messages
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["s.tar.gz"]
 
 
-@pytest.mark.parametrize("content", [b"", b"nothing of the kind", tar_of(GOOD)[:-30]])
+def with_another_checksum(packed: bytes) -> bytes:
+    """The gzip stream with a bit of its trailer changed: what tarfile does not look at."""
+    return packed[:-6] + bytes([packed[-6] ^ 1]) + packed[-5:]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"nothing of the kind", tar_of(GOOD)[:-30], tar_of(GOOD)[:-3], with_another_checksum(tar_of(GOOD)),
+     tar_of(GOOD) + b"more"],
+)  # fmt: skip
 def test_what_is_no_archive(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "s.tar.gz").write_bytes(content)
     with (
@@ -193,6 +204,61 @@ def test_what_is_no_archive(content: bytes, tmp_path: Path) -> None:
         unpacked(read_leaderboard("msmarco"), tmp_path / "s.tar.gz", Findings("s")),
     ):
         pass
+
+
+def test_an_encrypted_zip(tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("ours.1.run", valid("trec").text())
+    content = bytearray(packed.getvalue())
+    # The flag of encryption, in the member's own header and in the directory.
+    for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.index(mark) + place] |= 1
+    (tmp_path / "s.zip").write_bytes(content)
+    with (
+        pytest.raises(ClirError, match=r"s\.zip is not a whole archive that can be read: ours\.1\.run is encrypted"),
+        unpacked(read_leaderboard("trec"), tmp_path / "s.zip", Findings("s")),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["trec", "ciral", "msmarco"])
+def test_a_run_that_is_not_the_one_that_was_packed(name: str, tmp_path: Path) -> None:
+    case = valid(name)
+    case = case._replace(
+        board=case.board.model_copy(update={"metadata": case.board.metadata.model_copy(update={"lists_runs": True})})
+    )
+    reports = reports_of(case, tmp_path, case.name)
+    members = write_archive(case.board, reports, {}, [{}], tmp_path / "a", id="20250131-us")
+    run = next(one for one in members if "metadata" not in one)
+    changed = case.text().replace("1", "2").encode()
+    changed = bz2.compress(changed) if run.endswith(".bz2") else changed
+    for content, messages in (
+        (None, []),
+        (changed, [f"{run} is not the run that was packed: its metadata has another sha256"]),
+    ):
+        found = Findings("a")
+        with repacked(tmp_path / "a", run, content) as path, unpacked(case.board, path, found):
+            pass
+        assert [one.message for one in found.kept if "is not a tar.gz file" not in one.message] == messages
+
+
+@contextmanager
+def repacked(path: Path, name: str, content: bytes | None) -> Iterator[Path]:
+    """The archive as a zip file, with other content in one member."""
+    again = path.with_name("again.zip")
+    with zipfile.ZipFile(again, "w") as archive:
+        for member, own in members_of(path).items():
+            archive.writestr(member, content if member == name and content is not None else own)
+    yield again
+
+
+def members_of(path: Path) -> dict[str, bytes]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+    with tarfile.open(path) as archive:
+        return {one.name: archive.extractfile(one).read() for one in archive}  # type: ignore[union-attr]
 
 
 def test_a_failure_leaves_an_earlier_archive(tmp_path: Path, checked: Callable[..., RunReport]) -> None:
