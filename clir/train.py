@@ -10,6 +10,7 @@ from clir.support.command import Parser, run_door
 
 if TYPE_CHECKING:
     from clir.distillation.recipe import Recipe
+    from clir.experiments.continuing import Earlier
 
 E5 = "encoders/models/multilingual-e5-small"
 EXAMPLES = f"""
@@ -146,13 +147,16 @@ def work(options: argparse.Namespace) -> None:
     recipe = _recipe(options)
     parse_specs(options.bitext, options.language)
 
+    from clir.distillation.lesson import limited
     from clir.distillation.validation import BITEXT
     from clir.experiments.continuing import with_earlier, with_languages
     from clir.experiments.training_data import training_pairs
 
     stopping = recipe.early_stopping
     # What a student is chosen by is no more part of its lesson than what it is tested on.
-    held_out = options.held_out + ([stopping.by] if stopping and stopping.by != BITEXT else [])
+    chosen_by = [stopping.by] if stopping and stopping.by != BITEXT else []
+    # Nor may the replayed pairs be what the earlier student was not to see.
+    held_out = list(dict.fromkeys([*options.held_out, *chosen_by, *(earlier.held_out if earlier else [])]))
     pairs, reports = training_pairs(
         options.bitext, options.language, held_out=held_out, cleaning=not options.no_cleaning,
         language_guess=not options.no_language_guess, dropped=options.dropped,
@@ -161,22 +165,25 @@ def work(options: argparse.Namespace) -> None:
 
     if earlier and options.replay:
         known, more = training_pairs(
-            earlier, held_out=held_out, cleaning=not options.no_cleaning,
+            earlier.bitext, held_out=held_out, cleaning=not options.no_cleaning,
             language_guess=not options.no_language_guess,
         )  # fmt: skip
-        pairs = with_earlier(pairs, known, options.replay)
+        # The share is of what is trained on.
+        pairs = with_earlier(limited(pairs, recipe.pairs_per_language), known, options.replay)
         _tell({f"earlier {step}": counts for step, counts in more.items()})
 
-    from clir.distillation.processes import is_first
+    from clir.distillation.processes import first_process_first, is_first
     from clir.distillation.trainer import distil
     from clir.experiments.validation import validation
 
-    specs = with_languages(options.bitext, options.language)
-    about: dict[str, Any] = {"data": {"bitext": [*specs, *earlier], "held out": held_out, "pairs by step": reports}}
+    sources = [*with_languages(options.bitext, options.language), *(earlier.bitext if earlier else [])]
+    about: dict[str, Any] = {"data": {"bitext": sources, "held out": held_out, "pairs by step": reports}}
+    # The first process makes the index that is missing, the others find it.
+    with first_process_first(options.device):
+        validate = validation(recipe.early_stopping, recipe.teacher, recipe.student, options.device)
     output = distil(
         recipe, pairs, options.output, device=options.device, checkpoint_steps=options.checkpoint_steps,
-        validate=validation(recipe.early_stopping, recipe.teacher, recipe.student, options.device),
-        tensorboard=options.tensorboard, about=about,
+        validate=validate, tensorboard=options.tensorboard, about=about,
     )  # fmt: skip
     if is_first():
         print(output)
@@ -201,10 +208,10 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     return with_loss_options(recipe, {name: getattr(options, name) for name in LOSS_OPTIONS}, options.weights)
 
 
-def _continued(options: argparse.Namespace) -> list[str]:
-    """Fill in the start and the teacher of a student that is continued; its earlier bitext."""
+def _continued(options: argparse.Namespace) -> Earlier | None:
+    """Fill in the start and the teacher of a student that is continued; its earlier training."""
     if options.continue_from is None:
-        return []
+        return None
     from clir.experiments.continuing import earlier_training
     from clir.support.errors import UsageError
 
@@ -214,7 +221,7 @@ def _continued(options: argparse.Namespace) -> list[str]:
         raise UsageError("--replay must not be negative")
     earlier = earlier_training(options.continue_from)
     options.student, options.teacher = options.continue_from, options.teacher or earlier.teacher
-    return earlier.bitext
+    return earlier
 
 
 def _tell(reports: Mapping[str, Mapping[str, int]]) -> None:

@@ -11,7 +11,8 @@ No language of LAReQA is among those of the bitext.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def transfer(comparison: Path, students: Sequence[str], tasks: Sequence[str], ou
         raise UsageError(f"no student of {comparison} is called so")
     made = {folder.name: read_manifest(folder) for folder in folders}
     start = next(iter(made.values()))["recipe"]["student"]
-    seen = TestTexts(taught(comparison, list(made.values())))
+    seen = Taught.by(comparison, list(made.values()))
     found: dict[str, dict[str, dict[str, Scores]]] = {task: {} for task in tasks}
     for name, model in {UNDISTILLED: start, **{folder.name: str(folder) for folder in folders}}.items():
         encoder = load_encoder(model, documents_by="student")
@@ -86,15 +87,33 @@ def transfer(comparison: Path, students: Sequence[str], tasks: Sequence[str], ou
         write_json(output / f"{task}.json", systems)
 
 
-def taught(comparison: Path, manifests: Sequence[dict[str, object]]) -> Iterator[str]:
-    """Both sides of all pairs that any of the students was taught."""
-    pairs = read_kept(comparison / KEPT)
-    for made in manifests:
-        for pair in chosen_pairs(pairs, parse_recipe(made["recipe"], "manifest")):  # type: ignore[arg-type]
-            yield from (pair.english, pair.foreign)
+@dataclass(frozen=True)
+class Taught:
+    """All pairs that any of the students was taught, and what to find their sides with."""
+
+    pairs: list[Pair]
+    texts: TestTexts
+
+    @classmethod
+    def by(cls, comparison: Path, manifests: Sequence[dict[str, object]]) -> Taught:
+        """What the manifests' students were taught of the bitext of `comparison`."""
+        kept = read_kept(comparison / KEPT)
+        recipes = [parse_recipe(made["recipe"], "manifest") for made in manifests]  # type: ignore[arg-type]
+        pairs = list(dict.fromkeys(pair for recipe in recipes for pair in chosen_pairs(kept, recipe)))
+        return cls(pairs, TestTexts(side for pair in pairs for side in (pair.english, pair.foreign)))
+
+    def holds(self, aligned: Sequence[Pair]) -> list[bool]:
+        """Of each pair of a test, whether a side of it was taught, nearly, or inside a longer sentence."""
+        sides = {side for pair in aligned for side in (pair.english, pair.foreign)}
+        # Containment has a direction: what is in a taught sentence is found by looking for it there.
+        longer = [pair for pair, leak in zip(self.pairs, TestTexts(sides).leaks(self.pairs), strict=True) if leak]
+        return [
+            bool(leak) or any(TestTexts([pair.english, pair.foreign]).leaks(longer))
+            for pair, leak in zip(aligned, self.texts.leaks(aligned), strict=True)
+        ]
 
 
-def accuracy(collection: Collection, encoder: Encoder, seen: TestTexts) -> Scores:
+def accuracy(collection: Collection, encoder: Encoder, seen: Taught) -> Scores:
     """1 for each topic whose nearest sentence is the aligned one, else 0; topics that were taught are left out."""
     run = search("dense", collection_sides(collection, "dense", encoder), encoder, hits=1, options=SearchOptions())
     scores = topic_scores(collection, run, "Success@1")
@@ -102,7 +121,7 @@ def accuracy(collection: Collection, encoder: Encoder, seen: TestTexts) -> Score
     aligned = [
         Pair(topic.text, document.text, "") for topic, document in zip(topics, collection.documents(), strict=True)
     ]
-    leaks = dict(zip((topic.qid for topic in topics), seen.leaks(aligned), strict=True))
+    leaks = dict(zip((topic.qid for topic in topics), seen.holds(aligned), strict=True))
     kept = {qid: score for qid, score in scores.items() if not leaks[qid]}
     say(f"{collection.id}: {len(kept)} of {len(scores)} topics were not taught")
     return kept

@@ -106,7 +106,7 @@ def check_search(options: Namespace) -> None:
     from clir.runs.fusion import check
 
     assert options.method in METHODS
-    check(2, options.fusion, weights=options.weights)
+    check(2, options.fusion or "rrf", weights=options.weights)
     parse(options.measures)
     assert bool(options.collection) != bool(options.topics)
     assert bool(options.topics) == bool(options.index)

@@ -62,11 +62,14 @@ class Lesson:
             "tokens": float(lengths[order].sum()),
         }
 
-    def within(self, recipe: Recipe) -> Lesson:
-        """The lesson cut at the last whole step that `recipe.flops` allows, one step at the least."""
+    def within(self, recipe: Recipe, before: float = 0.0) -> Lesson:
+        """The lesson cut at the last whole step that `recipe.flops` allows, one step at the least.
+
+        `before`: operations that are spent already.
+        """
         if recipe.flops is None:
             return self
-        spent = self.states.flops + self._flops(recipe).sum(axis=0).cumsum()
+        spent = before + self.states.flops + self._flops(recipe).sum(axis=0).cumsum()
         allowed = int((spent[recipe.accumulation - 1 :: recipe.accumulation] <= recipe.flops).sum())
         return dataclasses.replace(self, order=self.order[: max(1, allowed) * recipe.accumulation])
 
@@ -112,9 +115,10 @@ def prepare_lesson(
     states: TeacherStates,
     prompt: str,
     passages: RelevantPassages | None = None,
+    warm_start_flops: float = 0.0,
 ) -> Lesson:
-    """The lesson of `recipe` on `pairs`; `states` are those of the distinct `english` sides, and `passages`
-    what a loss on relevance compares over."""
+    """The lesson of `recipe` on `pairs`; `states` are those of the distinct `english` sides, `passages` what a loss
+    on relevance compares over, and `warm_start_flops` what the student's start has cost."""
     position = {text: at for at, text in enumerate(english)}
     targets = np.array([position[pair.english] for pair in pairs], dtype=np.int64)
     if recipe.shuffle_targets:
@@ -133,7 +137,7 @@ def prepare_lesson(
         targets = np.concatenate([targets, targets])
         order = with_replay(order, len(pairs), recipe.english_replay, recipe.seed)
     lesson = Lesson(tower, rows, targets, order, states, recipe.batch_size, idf, recipe.loss.queued(), passages)
-    return lesson.within(recipe)
+    return lesson.within(recipe, warm_start_flops)
 
 
 def _enough_batches(recipe: Recipe, tower: Tower, lengths: Sequence[int]) -> int:
@@ -159,15 +163,25 @@ def chosen_pairs(pairs: Sequence[Pair], recipe: Recipe) -> list[Pair]:
     The draw does not depend on the recipe's seed: students of several seeds differ in order, not in data.
     Raises UsageError if they do not fill a batch.
     """
-    chosen = list(pairs)
-    if recipe.pairs_per_language is not None:
-        groups: dict[str, list[Pair]] = {}
-        for pair in pairs:
-            groups.setdefault(pair.language, []).append(pair)
-        chosen = [pair for language in sorted(groups) for pair in _drawn(groups[language], recipe.pairs_per_language)]
-    if len(chosen) < recipe.batch_size:
-        raise UsageError(f"{len(chosen)} sentence pairs do not fill a batch of {recipe.batch_size}")
+    chosen = limited(pairs, recipe.pairs_per_language)
+    check_batch(chosen, recipe)
     return chosen
+
+
+def limited(pairs: Sequence[Pair], per_language: int | None) -> list[Pair]:
+    """At most so many pairs of each language (None: all), languages in order; the draw depends on the pairs alone."""
+    if per_language is None:
+        return list(pairs)
+    groups: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        groups.setdefault(pair.language, []).append(pair)
+    return [pair for language in sorted(groups) for pair in _drawn(groups[language], per_language)]
+
+
+def check_batch(pairs: Sequence[Pair], recipe: Recipe) -> None:
+    """Raise UsageError if the pairs that are trained on do not fill a batch."""
+    if len(pairs) < recipe.batch_size:
+        raise UsageError(f"{len(pairs)} sentence pairs do not fill a batch of {recipe.batch_size}")
 
 
 def pairs_digest(pairs: Sequence[Pair]) -> str:

@@ -16,6 +16,7 @@ from transformers import (
     Trainer,
     TrainerCallback,
     TrainerControl,
+    TrainerState,
     TrainingArguments,
 )
 
@@ -44,7 +45,11 @@ class Distiller(nn.Module):
         self.student, self.loss, self.dropout = student, loss, dropout
 
     def forward(self, tokens: Tokens, teacher: Targets) -> dict[str, Tensor]:
-        return {"loss": self.loss(self.student(tokens), teacher)}
+        states = self.student(tokens)
+        # Losses compare in float32, whatever the student computes in: their sums and products would feel 8 bits.
+        with torch.autocast(states.tokens.device.type, enabled=False):
+            full = dataclasses.replace(states, tokens=states.tokens.float(), sentence=states.sentence.float())
+            return {"loss": self.loss(full, teacher)}
 
     def train(self, mode: bool = True) -> Distiller:
         # The targets are fixed vectors: dropout would only add noise, unless it is asked for.
@@ -105,6 +110,11 @@ class DistillationTrainer(Trainer):  # type: ignore[misc]
         self.log(metrics)
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def keep_best(self, state: TrainerState) -> None:
+        """End as a training of this state does: with the weights of its best checkpoint."""
+        self.state = state
+        self._load_best_model()
 
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
         return torch.utils.data.SequentialSampler(train_dataset or self.train_dataset)
@@ -178,7 +188,11 @@ def run(
             callbacks.append(EarlyStoppingCallback(recipe.early_stopping.patience))
         arguments = _arguments(recipe, steps, work, device, checkpoint_steps, tensorboard)
         trainer = DistillationTrainer(distiller, arguments, lesson, callbacks, validate)
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        stopped = _stopped_early(recipe, checkpoint)
+        if stopped is not None:
+            trainer.keep_best(stopped)
+        else:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if not all(bool(torch.isfinite(parameter).all()) for parameter in distiller.parameters()):
         raise ClirError("training diverged (weights are not finite): lower the learning rate")
     history = trainer.state.log_history
@@ -189,6 +203,16 @@ def run(
         [[entry["step"], round(entry["eval_score"], 5)] for entry in history if "eval_score" in entry],
         int(trainer.state.best_global_step or done) if validate else done,
     )
+
+
+def _stopped_early(recipe: Recipe, checkpoint: Path | None) -> TrainerState | None:
+    """The state of a training that had stopped early when it was killed, with nothing left but to save the student."""
+    if checkpoint is None or recipe.early_stopping is None:
+        return None
+    state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+    kept = state.stateful_callbacks.get(EarlyStoppingCallback.__name__, {}).get("attributes", {})
+    stopped: bool = kept.get("early_stopping_patience_counter", 0) >= recipe.early_stopping.patience
+    return state if stopped else None
 
 
 def _arguments(
@@ -206,7 +230,7 @@ def _arguments(
         "eval_strategy": "steps", "eval_steps": stopping.every, "load_best_model_at_end": True,
         "metric_for_best_model": "score", "greater_is_better": True, "restore_callback_states_from_checkpoint": True,
     }  # fmt: skip
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(work), max_steps=steps, per_device_train_batch_size=1,
         gradient_accumulation_steps=recipe.accumulation // share,
         learning_rate=recipe.learning_rate, warmup_steps=round(recipe.warmup * steps),
@@ -219,3 +243,6 @@ def _arguments(
         logging_steps=max(1, steps // LOGGED_LOSSES), logging_nan_inf_filter=False, remove_unused_columns=False,
         dataloader_pin_memory=False, label_names=[], **validation,
     )  # fmt: skip
+    # Several GPUs are for several processes (accelerate); transformers would cut each batch in parts for them.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments

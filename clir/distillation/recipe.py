@@ -18,6 +18,8 @@ from clir.support.errors import UsageError, unknown
 from clir.support.settings import first_mistake, read_yaml
 
 # Parts of pydantic's places that a recipe does not have.
+# The keys that say how long a training is.
+LENGTHS = {"steps", "epochs", "flops"}
 TAGS = {*LOSS_NAMES, *SOLVER_NAMES, "sum", "terms", "loss"}
 
 
@@ -63,7 +65,7 @@ class Recipe(BaseModel):
     shuffle_targets: bool = False
     trim_vocabulary: Literal["none", "pieces", "characters", "script_characters"] = "none"
     early_stopping: EarlyStopping | None = None
-    seed: int = 1
+    seed: int = Field(default=1, ge=0)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
     @model_validator(mode="before")
@@ -106,6 +108,9 @@ def read_recipe(path: str | Path | None, overrides: Mapping[str, Any]) -> Recipe
     """
     values = read_yaml(Path(path)) if path else {}
     chosen = {key: value for key, value in overrides.items() if value is not None}
+    if LENGTHS & chosen.keys():
+        # How long the file's training is, by whatever key, is overridden as one.
+        values = {key: value for key, value in values.items() if key not in LENGTHS}
     loss = chosen.pop("loss", None)
     if loss is not None:
         names = loss.split("+")

@@ -64,15 +64,17 @@ def relevant_passages(
     teacher: TowerEncoder,
     english: Sequence[str],
     states: TeacherStates,
+    max_tokens: int,
     root: Path | None = None,
 ) -> RelevantPassages:
-    """The passages of `options` for the distinct `english` sides, whose teacher states are `states`.
+    """The passages of `options` for the distinct `english` sides, whose teacher states are `states`, of texts cut at
+    `max_tokens`.
 
     Raises UsageError if there are fewer passages than `count`.
     """
     given = given_documents(options.corpus)
     scorer = options.scorer if options.scorer == ITSELF else fingerprint_of_files(model_folder(options.scorer))
-    told = [teacher.fingerprint("document"), documents_fingerprint(given.read()), options.count, scorer]
+    told = [teacher.fingerprint("document"), documents_fingerprint(given.read()), options.count, scorer, max_tokens]
     folder = (root or cache_root() / "relevance") / _digest([*told[:2]])
     if not (folder / "meta.json").exists():
         build_dense_index(given.read, teacher, folder, total=given.total)

@@ -34,6 +34,10 @@ def freeze(tower: Tower, embeddings: bool, layers: int) -> None:
     stack = next((part for part in stacks if len(part) == transformer.config.num_hidden_layers), None)
     if stack is None or layers > len(stack):
         raise UsageError(f"freeze_layers: {layers} is more than the student's layers")
+    if layers == len(stack) and tower.head is None:
+        raise UsageError(
+            f"freeze_layers: {layers} are all of the student's layers, and it has no head: nothing to train"
+        )
     kept = {id(parameter) for layer in stack[layers:] for parameter in layer.parameters()}
     for parameter in transformer.parameters():
         if id(parameter) not in kept:

@@ -12,7 +12,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from clir.corpora.bitext import Pair
-from clir.distillation.lesson import chosen_pairs, pairs_digest, prepare_lesson
+from clir.distillation.lesson import check_batch, chosen_pairs, pairs_digest, prepare_lesson
 from clir.distillation.processes import first_process_first, is_first
 from clir.distillation.recipe import Recipe
 from clir.distillation.relevance import relevant_passages
@@ -67,6 +67,7 @@ def distil(
     held: list[Pair] = []
     if stopping and stopping.by == BITEXT:
         pairs, held = held_out_pairs(pairs, stopping.pairs)
+        check_batch(pairs, recipe)
     english = list(dict.fromkeys(pair.english for pair in pairs))
     prompt = start.spec("query").prompt
     with first_process_first(device):
@@ -75,14 +76,16 @@ def distil(
             sides = [pair.english for pair in held]
             held_states = teacher_states(teacher, sides, recipe.max_tokens)
             validate = bitext_accuracy(held, sides, held_states, prompt, recipe.max_tokens)
-        passages = relevant_passages(recipe.passages, teacher, english, states) if recipe.passages else None
+        passages = None
+        if recipe.passages:
+            passages = relevant_passages(recipe.passages, teacher, english, states, recipe.max_tokens)
     tower, warm_start_flops = starting_student(recipe, start, teacher, english, states.dimension)
     vocabulary: dict[str, Any] = {}
     if recipe.trim_vocabulary != "none":
         read = [pair.foreign for pair in pairs] + (english if recipe.english_replay else [])
         trimmed = trim(tower, read, [prompt], recipe.trim_vocabulary)
         tower, vocabulary = trimmed.tower, {"vocabulary": trimmed.report()}
-    lesson = prepare_lesson(recipe, pairs, english, tower, states, prompt, passages)
+    lesson = prepare_lesson(recipe, pairs, english, tower, states, prompt, passages, warm_start_flops)
     work = output.with_name(f".{output.name}.training")
     quiet_transformers()
     from clir.distillation.loop import run

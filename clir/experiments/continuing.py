@@ -18,17 +18,22 @@ from clir.support.manifest import read_manifest
 
 
 class Earlier(NamedTuple):
-    """What an earlier student was made of: its teacher, and its bitext as specs that name their language."""
+    """What an earlier student was made of: its teacher, its bitext as specs that name their language, and the
+    collections whose sentences it was not taught."""
 
     teacher: str
     bitext: list[str]
+    held_out: list[str]
 
 
 def earlier_training(student: str | Path) -> Earlier:
     """What the manifest of `student` says of its training; UsageError if it is no student that clir trained."""
     try:
         made = read_manifest(student)
-        return Earlier(made["recipe"]["teacher"], list(made["data"]["bitext"]))
+        teacher, data = made["recipe"]["teacher"], made["data"]
+        if isinstance(data["bitext"], str):
+            raise UsageError(f"{student} cannot be continued: its bitext ({data['bitext']}) is in no files")
+        return Earlier(teacher, list(data["bitext"]), list(data.get("held out", ())))
     except (ClirError, KeyError, TypeError) as error:
         raise UsageError(f"{student} is no student that can be continued: its manifest names no training") from error
 

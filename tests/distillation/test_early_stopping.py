@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from clir.corpora.bitext import Pair
+from clir.distillation import trainer
 from clir.distillation.recipe import Recipe
 from clir.distillation.trainer import distil
 from clir.distillation.validation import EarlyStopping, held_out_pairs
 from clir.encoding.tower import Tower
+from clir.support.errors import UsageError
 from clir.support.files import sha256_of_file
 
 WEIGHTS = "query_0_Transformer/model.safetensors"
@@ -69,6 +71,34 @@ def test_the_best_step_is_kept_and_training_stops(minilm: Path, pairs: list[Pair
     whole = distil(recipe(minilm, steps=8), pairs, tmp_path / "whole")
     counted = [json.loads((folder / "meta.json").read_text())["cost"]["student flops"] for folder in (output, whole)]
     assert counted[0] == counted[1]
+
+
+@pytest.mark.slow
+def test_a_run_that_stopped_early_and_was_killed_before_it_was_saved_has_nothing_to_train(
+    minilm: Path, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = recipe(minilm, early_stopping=EarlyStopping(by="demo/sw", every=2, patience=2))
+    scores = [0.3, 0.5, 0.4, 0.45, 0.1, 0.9]
+    taken = iter(scores)
+    whole = distil(settings, pairs, tmp_path / "whole", validate=lambda tower: next(taken))
+    taken = iter(scores)
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(trainer, "save_student", interrupt)
+        distil(settings, pairs, tmp_path / "killed", validate=lambda tower: next(taken))
+    killed = distil(settings, pairs, tmp_path / "killed", validate=lambda tower: next(taken))
+    made = [json.loads((folder / "meta.json").read_text()) for folder in (whole, killed)]
+    assert made[0]["validation"] == made[1]["validation"] and made[0]["steps"] == made[1]["steps"] == 8
+    assert sha256_of_file(whole / WEIGHTS) == sha256_of_file(killed / WEIGHTS)
+
+
+def test_too_few_pairs_beside_what_is_held_out_is_wrong_use(minilm: Path, pairs: list[Pair], tmp_path: Path) -> None:
+    stopping = EarlyStopping(by="bitext", pairs=len(pairs) - 2)
+    with pytest.raises(UsageError, match="sentence pairs do not fill a batch of 4"):
+        distil(recipe(minilm, early_stopping=stopping), pairs, tmp_path / "student")
 
 
 @pytest.mark.slow

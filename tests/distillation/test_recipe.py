@@ -83,6 +83,14 @@ def test_options_override_the_file_and_absent_ones_do_not(recipe: Path) -> None:
     assert read.loss == WRITTEN
 
 
+def test_a_length_overrides_the_files_whatever_its_key(tmp_path: Path) -> None:
+    for file, given in (("steps: 5", {"epochs": 3.0}), ("flops: 1.0e+9", {"steps": 10}), ("epochs: 2", {"steps": 7})):
+        (tmp_path / "r.yaml").write_text(f"teacher: t\n{file}\n")
+        made = read_recipe(tmp_path / "r.yaml", given)
+        lengths = {"steps": made.steps, "flops": made.flops, "epochs": made.epochs}
+        assert lengths == {"steps": None, "flops": None, "epochs": 1.0} | given
+
+
 def test_a_student_starts_as_its_teacher_if_it_is_not_said(several: Path) -> None:
     assert read_recipe(several, {}).student == "models/t"
     assert read_recipe(several, {"teacher": "other"}).student == "other"
@@ -246,6 +254,7 @@ def test_how_many_batches_a_student_sees(options: dict[str, Any], batches: int) 
         ("schedule: none", r"r\.yaml: schedule: input should be 'linear', 'cosine' or 'constant_with_warmup'"),
         ("batch_size: 2.5", r"r\.yaml: batch_size: "),
         ("head: quadratic", r"r\.yaml: head: input should be 'auto', 'none' or 'linear'"),
+        ("seed: -1", r"r\.yaml: seed: input should be greater than or equal to 0"),
         ("seed: [", r"r\.yaml is not YAML: "),
         ("seed: !!python/object:os.system x", r"r\.yaml is not YAML: "),
     ],

@@ -41,7 +41,9 @@ def texts_of(corpus: Path) -> list[str]:
 
 def test_half_are_the_nearest_and_all_differ(minilm: Path, pairs: list[Pair], corpus: Path, tmp_path: Path) -> None:
     teacher, english, states = prepared(minilm, pairs, tmp_path)
-    found = relevant_passages(PassageOptions(corpus=str(corpus), count=8), teacher, english, states, tmp_path / "kept")
+    found = relevant_passages(
+        PassageOptions(corpus=str(corpus), count=8), teacher, english, states, 32, tmp_path / "kept"
+    )
     similarity = teacher.encode_queries(english) @ teacher.encode_documents(texts_of(corpus)).T
     assert found.chosen.shape == found.scores.shape == (6, 8)
     for row in range(6):
@@ -58,21 +60,34 @@ def test_what_is_kept_is_not_computed_again(
 ) -> None:
     given = prepared(minilm, pairs, tmp_path)
     options = PassageOptions(corpus=str(corpus), count=4)
-    first = relevant_passages(options, *given, tmp_path / "kept")
+    first = relevant_passages(options, *given, 32, tmp_path / "kept")
 
     def refuse(*_: Any) -> Any:
         raise AssertionError("the teacher was asked again")
 
     monkeypatch.setattr(TowerEncoder, "_encode", refuse)
-    again = relevant_passages(options, *given, tmp_path / "kept")
+    again = relevant_passages(options, *given, 32, tmp_path / "kept")
     np.testing.assert_array_equal(again.chosen, first.chosen)
     np.testing.assert_array_equal(again.scores, first.scores)
+
+
+def test_states_of_texts_cut_elsewhere_are_others(
+    minilm: Path, pairs: list[Pair], corpus: Path, tmp_path: Path
+) -> None:
+    teacher, english, states = prepared(minilm, pairs, tmp_path)
+    options = PassageOptions(corpus=str(corpus), count=4)
+    relevant_passages(options, teacher, english, states, 32, tmp_path / "kept")
+    cut = teacher_states(teacher, english, 8, root=tmp_path / "states")
+    found = relevant_passages(options, teacher, english, cut, 8, tmp_path / "kept")
+    own = np.stack(list(cut.sentences(np.arange(len(english))).numpy()))
+    products = np.einsum("nd,nkd->nk", own / np.linalg.norm(own, axis=1, keepdims=True), found.vectors[found.chosen])
+    np.testing.assert_allclose(found.scores, products, atol=1e-3)
 
 
 def test_too_few_passages_are_wrong_use(minilm: Path, pairs: list[Pair], corpus: Path, tmp_path: Path) -> None:
     given = prepared(minilm, pairs, tmp_path)
     with pytest.raises(UsageError, match=r"docs\.jsonl has 40 passages, fewer than the 41 asked for"):
-        relevant_passages(PassageOptions(corpus=str(corpus), count=41), *given, tmp_path / "kept")
+        relevant_passages(PassageOptions(corpus=str(corpus), count=41), *given, 32, tmp_path / "kept")
 
 
 @pytest.mark.slow
@@ -85,7 +100,7 @@ def test_a_cross_encoder_scores_the_same_passages(
     model.save(str(tmp_path / "cross"))
     given = prepared(minilm, pairs, tmp_path)
     own, crossed = (
-        relevant_passages(PassageOptions(corpus=str(corpus), count=4, scorer=scorer), *given, tmp_path / "kept")
+        relevant_passages(PassageOptions(corpus=str(corpus), count=4, scorer=scorer), *given, 32, tmp_path / "kept")
         for scorer in ("teacher", str(tmp_path / "cross"))
     )
     np.testing.assert_array_equal(own.chosen, crossed.chosen)

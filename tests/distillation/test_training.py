@@ -1,5 +1,6 @@
 """Training is real: the loss falls, foreign vectors come nearer to their English, and the same seed gives the same."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,9 +12,11 @@ import pytest
 import torch
 
 from clir.corpora.bitext import Pair
+from clir.distillation.loop import Distiller
 from clir.distillation.losses import Contrastive, MeanSquaredError, as_written
 from clir.distillation.recipe import Recipe
 from clir.distillation.start import freeze, tower_encoder
+from clir.distillation.targets import Targets
 from clir.distillation.trainer import distil
 from clir.encoding.encoder import Encoder, load_encoder
 from clir.encoding.folder import read_folder
@@ -163,6 +166,29 @@ def test_the_embeddings_and_the_lowest_layers_can_be_kept(minilm: Path) -> None:
     assert not [name for name in trained(True, 4) if "embeddings" in name]
     with pytest.raises(UsageError, match="freeze_layers: 7 is more than the student's layers"):
         trained(True, 7)
+    with pytest.raises(UsageError, match="freeze_layers: 6 are all of the student's layers"):
+        trained(True, 6)
+
+
+@pytest.mark.parametrize("loss", ["contrastive", "token-contrastive", "late-interaction", "mse"])
+@pytest.mark.parametrize("solver", ["sinkhorn", "exact"])
+def test_losses_compare_in_float32_whatever_the_student_computes_in(
+    minilm: Path, pairs: list[Pair], loss: str, solver: str
+) -> None:
+    terms = [{"name": "ot", "solver": solver}, {"name": loss}]
+    recipe = Recipe(teacher=str(minilm), student=str(minilm), loss=terms, batch_size=4)
+    tower, chosen = load_tower(read_folder(minilm, "query")), pairs[:4]
+    with torch.no_grad():
+        tokens = tower.pad(tower.rows([pair.foreign for pair in chosen], "", 24))
+        taught = Targets(**vars(tower(tower.pad(tower.rows([pair.english for pair in chosen], "", 24)))))
+        distiller = Distiller(tower, recipe.loss, False)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = distiller(tokens, taught)["loss"]
+            states = tower(tokens)
+        full = dataclasses.replace(states, tokens=states.tokens.float(), sentence=states.sentence.float())
+        expected = recipe.loss(full, taught)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
 
 
 def test_a_model_of_other_modules_can_be_no_teacher(minilm: Path, tmp_path: Path) -> None:

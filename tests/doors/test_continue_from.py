@@ -47,6 +47,28 @@ def test_half_as_many_earlier_pairs_come_along(door: Any, desk: Path, minilm: Pa
     assert made["cost"]["warm start flops"] == 0
 
 
+def test_the_share_is_of_the_pairs_that_are_trained_on(door: Any, desk: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "few.yaml"
+    recipe.write_text("pairs_per_language: 10\n")
+    assert carry_on(door, desk, "few", "--recipe", str(recipe)).returncode == 0
+    assert manifest(desk / "few")["pairs"] == 10 + 5
+
+
+def test_what_the_earlier_student_was_not_to_see_is_not_replayed(door: Any, desk: Path) -> None:
+    (desk / "leaky.tsv").write_text(
+        (desk / "sw.tsv").read_text() + "Is the well water clean?\tMaji ya kisima ni safi?\n"
+    )
+    held = ("--held-out", "demo/sw")
+    done = door("train", "--teacher", manifest(desk / "sw")["recipe"]["teacher"], "--bitext", "sw=leaky.tsv",
+                "--output", "held", *OPTIONS.split(), *held, cwd=desk)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = door("train", "--continue-from", "held", "--bitext", "ha=ha.tsv", "--output", "on", *OPTIONS.split(),
+                cwd=desk)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert manifest(desk / "on")["data"]["held out"] == ["demo/sw"]
+    assert "earlier leakage" in done.stderr
+
+
 def test_the_share_can_be_chosen_or_nothing(door: Any, desk: Path) -> None:
     assert carry_on(door, desk, "most", "--replay", "2").returncode == 0
     assert carry_on(door, desk, "alone", "--replay", "0").returncode == 0

@@ -33,7 +33,7 @@ class Exact(Solver):
 @torch.no_grad()
 def exact_plan(cost: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """The (b, m, n) optimal plans; shapes and marginals as for `sinkhorn`."""
-    parts = [values.detach().cpu().numpy().astype(np.float64) for values in (cost, rows, columns)]
+    parts = [values.detach().cpu().double().numpy() for values in (cost, rows, columns)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         plans = list(pool.map(_solve, *parts))
     return torch.from_numpy(np.stack(plans)).to(cost)

@@ -130,13 +130,20 @@ class Plan(BaseModel):
     def _by_their_own_ids(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(open_collection(name).id for name in names)
 
+    @field_validator("measures")
+    @classmethod
+    def _by_their_own_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        from clir.evaluation.measures import parse
+
+        return tuple(dict.fromkeys(str(measure) for name in names for measure in parse([name])))
+
     @model_validator(mode="after")
     def _sensible(self) -> Plan:
         taken = {"teacher", "student", "loss", "seed", "steps", "epochs", "flops", "pairs_per_language"}
         if wrong := sorted(taken & self.training.keys()):
             raise ValueError(f"training: {wrong[0]} has its own place in a comparison")
-        if self.baseline not in (*self.losses, *REFERENCES):
-            raise ValueError(f"baseline: {self.baseline} is no loss of this comparison, nor {UNDISTILLED}")
+        if self.baseline not in (*self.losses, UNDISTILLED, ORACLE):
+            raise ValueError(f"baseline: {self.baseline} is no loss of this comparison, nor {UNDISTILLED} or {ORACLE}")
         if wrong := sorted(set(REFERENCES) & self.losses.keys()):
             raise ValueError(f"losses: {wrong[0]} is the name of a line that is there anyway")
         for name, values in (("seeds", self.seeds), ("budgets", self.budgets), ("collections", self.collections)):

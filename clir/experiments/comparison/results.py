@@ -35,6 +35,12 @@ class Row:
     start: str
     lines: tuple[Line, ...]
 
+    @property
+    def teacher(self) -> str | None:
+        """Who taught its students; None for a reference."""
+        cell = self.lines[0].cell
+        return None if cell is None else cell.recipe.teacher
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -68,7 +74,8 @@ class Result:
     @property
     def mark(self) -> str:
         """`+` or `-`: better or worse than the baseline at the 5 % level, after correction."""
-        if self.adjusted is None or self.difference is None or self.adjusted >= 0.05:
+        # One topic has no test: its p is not a number.
+        if self.adjusted is None or self.difference is None or not self.adjusted < 0.05:
             return ""
         return "+" if self.difference > 0 else "-"
 
@@ -183,11 +190,13 @@ def _column(plan: Plan, columns: dict[Row, list[Values]], collection: str, metho
 
 
 def _baseline(plan: Plan, row: Row, rows: Sequence[Row]) -> Row | None:
-    """The row that `row` is tested against: of the same start, and for a loss of the same budget too."""
+    """The row that `row` is tested against: of the same start, and for a loss of the same teacher and budget too."""
     for other in rows:
         same_budget = plan.baseline in REFERENCES or not row.budget or other.budget == row.budget
         same_start = other.start == row.start or not row.start or not other.start
-        if other.name == plan.baseline and other is not row and same_budget and same_start:
+        same_teacher = None in (row.teacher, other.teacher) or row.teacher == other.teacher
+        named = other.name == plan.baseline and row.name != plan.baseline
+        if named and same_budget and same_start and same_teacher:
             return other
     return None
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clir.evaluation.latex import booktabs, escaped, number
-from clir.experiments.comparison.plan import UNDISTILLED, Plan
+from clir.experiments.comparison.plan import BM25, UNDISTILLED, Plan
 from clir.experiments.comparison.results import Result, Row, cost_of, frame
 from clir.support.files import atomic_file
 
@@ -70,9 +70,11 @@ def legend(plan: Plan) -> str:
         if len(plan.seeds) > 1
         else ""
     )
+    untested = f"; {BM25} is not tested" if plan.bm25 else ""
     return (
         f"{seeds}*: best of a column; +, -: better or worse than {plan.baseline} (paired t test over topics, Holm "
-        f"over the column, 5 %); gap closed: share of the way from {UNDISTILLED} to oracle, mean over collections."
+        f"over the column, 5 %{untested}); gap closed: share of the way from {UNDISTILLED} to oracle, mean over "
+        "collections."
     )
 
 

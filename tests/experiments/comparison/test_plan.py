@@ -1,5 +1,6 @@
 """Plans: what a YAML file spans, and the one line that says what is wrong with it."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 
 from clir.distillation.losses import MeanSquaredError, OptimalTransport
 from clir.experiments.comparison.plan import Budget, parse_plan, read_plan
-from clir.experiments.comparison.run import made_from, references
+from clir.experiments.comparison.results import Result, Row, _baseline
+from clir.experiments.comparison.run import Workplace, line_of, made_from, references
 from clir.support.errors import UsageError
 
 SMALL: dict[str, Any] = {"teachers": "t", "bitext": "sw=a.tsv", "collections": "demo/sw", "losses": ["ot", "mse"]}
@@ -72,6 +74,7 @@ def test_a_folder_name_is_one_whatever_a_loss_is_called() -> None:
         ({"losses": []}, "here: losses: dictionary should have at least 1 item"),
         ({"losses": {"oracle": "ot"}}, "here: losses: oracle is the name of a line that is there anyway"),
         ({"training": {"seed": 3}}, "here: training: seed has its own place in a comparison"),
+        ({"baseline": "BM25"}, "here: baseline: BM25 is no loss of this comparison, nor undistilled or oracle"),
         ({"baseline": "cosine"}, "here: baseline: cosine is no loss of this comparison, nor undistilled"),
         ({"seeds": [1, 1]}, "here: seeds: one comes twice"),
         ({"budgets": [{"steps": 3, "flops": 1e9}]}, "here: budgets.0: a budget is steps, epochs or flops"),
@@ -93,6 +96,31 @@ def test_a_key_that_recipes_do_not_have_is_refused() -> None:
 def test_names_that_would_share_a_folder_are_refused() -> None:
     with pytest.raises(UsageError, match="'a b' and 'a-b' would lie in one folder"):
         parse_plan(SMALL | {"losses": {"a b": "ot", "a-b": "mse"}}, "here").cells()
+
+
+def test_measures_go_by_their_own_names() -> None:
+    plan = parse_plan(SMALL | {"measures": ["MAP", "AP nDCG@10", "Recall@100"]}, "here")
+    assert plan.measures == ("AP", "nDCG@10", "R@100")
+    with pytest.raises(UsageError, match="unknown measure 'nope'"):
+        parse_plan(SMALL | {"measures": ["nope"]}, "here")
+
+
+def test_a_loss_is_tested_against_the_baseline_of_the_same_teacher(tmp_path: Path) -> None:
+    plan = parse_plan(SMALL | {"teachers": ["t", "u"], "students": "m", "baseline": "mse", "bm25": False}, "here")
+    trained = [
+        Row(cell.loss, cell.loss, cell.budget.label, "m", (line_of(cell, Workplace(tmp_path)),))
+        for cell in plan.cells()
+    ]
+    tested = {(row.name, row.teacher): _baseline(plan, row, trained) for row in trained}
+    for (name, teacher), baseline in tested.items():
+        assert (baseline is None) == (name == "mse")
+        assert baseline is None or (baseline.name, baseline.teacher) == ("mse", teacher)
+
+
+def test_one_topic_has_no_mark() -> None:
+    row = Row("ot", "ot", "", "m", ())
+    alone = Result(row, "demo/sw", "dense", "AP", 0.5, 0.5, 0.5, (0.5,), 1, 0.1, math.nan, math.nan)
+    assert alone.mark == ""
 
 
 def test_collections_go_by_their_own_ids() -> None:
