@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +71,7 @@ def transfer(comparison: Path, students: Sequence[str], tasks: Sequence[str], ou
         raise UsageError(f"no student of {comparison} is called so")
     made = {folder.name: read_manifest(folder) for folder in folders}
     start = next(iter(made.values()))["recipe"]["student"]
-    seen = Taught.by(comparison, list(made.values()))
+    seen = Taught(taught(comparison, list(made.values())))
     found: dict[str, dict[str, dict[str, Scores]]] = {task: {} for task in tasks}
     for name, model in {UNDISTILLED: start, **{folder.name: str(folder) for folder in folders}}.items():
         encoder = load_encoder(model, documents_by="student")
@@ -87,20 +86,19 @@ def transfer(comparison: Path, students: Sequence[str], tasks: Sequence[str], ou
         write_json(output / f"{task}.json", systems)
 
 
-@dataclass(frozen=True)
+def taught(comparison: Path, manifests: Sequence[dict[str, object]]) -> list[Pair]:
+    """All pairs that any of the students was taught."""
+    kept = read_kept(comparison / KEPT)
+    recipes = [parse_recipe(made["recipe"], "manifest") for made in manifests]  # type: ignore[arg-type]
+    return list(dict.fromkeys(pair for recipe in recipes for pair in chosen_pairs(kept, recipe)))
+
+
 class Taught:
-    """All pairs that any of the students was taught, and what to find their sides with."""
+    """Pairs that students were taught, and what to find their sides with."""
 
-    pairs: list[Pair]
-    texts: TestTexts
-
-    @classmethod
-    def by(cls, comparison: Path, manifests: Sequence[dict[str, object]]) -> Taught:
-        """What the manifests' students were taught of the bitext of `comparison`."""
-        kept = read_kept(comparison / KEPT)
-        recipes = [parse_recipe(made["recipe"], "manifest") for made in manifests]  # type: ignore[arg-type]
-        pairs = list(dict.fromkeys(pair for recipe in recipes for pair in chosen_pairs(kept, recipe)))
-        return cls(pairs, TestTexts(side for pair in pairs for side in (pair.english, pair.foreign)))
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = pairs
+        self.texts = TestTexts(side for pair in pairs for side in (pair.english, pair.foreign))
 
     def holds(self, aligned: Sequence[Pair]) -> list[bool]:
         """Of each pair of a test, whether a side of it was taught, nearly, or inside a longer sentence."""

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from clir.corpora.leakage import TestTexts
+from clir.corpora.bitext import Pair
 from clir.corpora.registry import open_collection
 from clir.encoding.encoder import load_encoder
 
@@ -44,8 +44,10 @@ def test_topics_that_a_student_was_taught_do_not_count(minilm: Path, data_root: 
     encoder = load_encoder(str(minilm))
     topics = collection.topics()
     taught = {topic.qid for topic in topics[:10]}
-    whole = transfer.accuracy(collection, encoder, TestTexts([]))
-    kept = transfer.accuracy(collection, encoder, TestTexts([topic.text for topic in topics[:10]]))
+    whole = transfer.accuracy(collection, encoder, transfer.Taught([]))
+    # The last of the ten is taught inside a longer sentence.
+    pairs = [Pair("", topic.text if at < 9 else f"Juzi {topic.text}", "sw") for at, topic in enumerate(topics[:10])]
+    kept = transfer.accuracy(collection, encoder, transfer.Taught(pairs))
     assert len(whole) == len(topics) and set(whole.values()) <= {0.0, 1.0}
     # Near copies of the ten are taught too.
     assert not taught & set(kept) and 0 < len(topics) - len(kept) < 30
