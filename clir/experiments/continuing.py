@@ -30,12 +30,13 @@ def earlier_training(student: str | Path) -> Earlier:
     """What the manifest of `student` says of its training; UsageError if it is no student that clir trained."""
     try:
         made = read_manifest(student)
-        teacher, data = made["recipe"]["teacher"], made["data"]
-        if isinstance(data["bitext"], str):
-            raise UsageError(f"{student} cannot be continued: its bitext ({data['bitext']}) is in no files")
-        return Earlier(teacher, list(data["bitext"]), list(data.get("held out", ())))
+        teacher, bitext = made["recipe"]["teacher"], made["data"]["bitext"]
+        held_out = list(made["data"].get("held out", ()))
     except (ClirError, KeyError, TypeError) as error:
         raise UsageError(f"{student} is no student that can be continued: its manifest names no training") from error
+    if isinstance(bitext, str):
+        raise UsageError(f"{student} cannot be continued: its bitext ({bitext}) is in no files")
+    return Earlier(teacher, list(bitext), held_out)
 
 
 def with_languages(specs: Sequence[str], codes: Sequence[str]) -> list[str]:

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from clir.experiments.continuing import earlier_training
+from clir.support.errors import UsageError
+
 pytestmark = pytest.mark.slow
 WORDS = ("water", "school", "market", "doctor", "road", "rain", "money", "law", "food", "music", "bus", "farm")
 OPTIONS = "--steps 2 --batch-size 4 --freeze-layers 5 --max-tokens 16 --threads 1 --precision fp32 --no-language-guess"
@@ -67,6 +70,13 @@ def test_what_the_earlier_student_was_not_to_see_is_not_replayed(door: Any, desk
     assert done.returncode == 0, done.stderr
     assert manifest(desk / "on")["data"]["held out"] == ["demo/sw"]
     assert "earlier leakage" in done.stderr
+
+
+def test_the_demos_student_has_no_files_to_go_on_from(tmp_path: Path) -> None:
+    made = {"recipe": {"teacher": "t"}, "data": {"bitext": "demo"}}
+    (tmp_path / "meta.json").write_text(json.dumps(made))
+    with pytest.raises(UsageError, match=r"cannot be continued: its bitext \(demo\) is in no files"):
+        earlier_training(tmp_path)
 
 
 def test_the_share_can_be_chosen_or_nothing(door: Any, desk: Path) -> None:
