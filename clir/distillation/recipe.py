@@ -17,9 +17,9 @@ from clir.distillation.validation import EarlyStopping
 from clir.support.errors import UsageError, unknown
 from clir.support.settings import first_mistake, read_yaml
 
-# Parts of pydantic's places that a recipe does not have.
 # The keys that say how long a training is.
 LENGTHS = {"steps", "epochs", "flops"}
+# Parts of pydantic's places that a recipe does not have.
 TAGS = {*LOSS_NAMES, *SOLVER_NAMES, "sum", "terms", "loss"}
 
 

@@ -99,7 +99,7 @@ class DenseSearcher:
                     scores.append(values[kept])
                 progress.advance(len(batch))
         run = Run.of(_joined(owners), _joined(found), np.concatenate(scores or [np.empty(0, np.float32)]), tag="dense")
-        return run.cut(k)
+        return run.cut(k) if len(run) and run.lengths.max() > k else run
 
     def _best(
         self, vectors: FlatVectors | FaissVectors, queries: Scores, k: int
@@ -117,7 +117,9 @@ class DenseSearcher:
         while len(everyone):
             values, numbers = vectors.search(queries[everyone], min(width, vectors.count), self._chosen(self._parts[0]))
             tied = (values[:, -1] == values[:, k - 1]) & (numbers[:, -1] >= 0) & (width < vectors.count)
-            yield everyone[~tied], values[~tied], numbers[~tied]
+            # At first nothing but the next best is looked at beyond k.
+            settled = slice(k if width == k + 1 else None)
+            yield everyone[~tied], values[~tied, settled], numbers[~tied, settled]
             everyone, width = everyone[tied], 4 * width
 
     def _chosen(self, part: Part) -> Mask | None:

@@ -119,9 +119,10 @@ def replace_folder(new: Path, path: Path) -> None:
     old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
     os.replace(path, old / "was")
     os.replace(new, path)
-    # With what a kill here left another time.
+    # With what a kill here left another time; an empty one is of a process that is about to use it.
     for folder in temporary_folders(path, "old"):
-        shutil.rmtree(folder, ignore_errors=True)
+        if (folder / "was").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

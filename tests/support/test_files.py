@@ -7,7 +7,7 @@ import os
 import pytest
 
 from clir.support.errors import UsageError
-from clir.support.files import check_output
+from clir.support.files import check_output, replace_folder
 
 
 def test_what_can_be_written_passes(tmp_path):
@@ -39,3 +39,14 @@ def test_a_folder_without_the_right_to_write_is_refused(tmp_path):
     tmp_path.chmod(0o555)
     with pytest.raises(UsageError, match="no right to write in"):
         check_output(tmp_path / "new.run")
+
+
+def test_what_a_kill_left_of_an_exchange_is_removed_by_the_next(tmp_path):
+    index, new = tmp_path / "index", tmp_path / "new"
+    left, in_use = tmp_path / ".index.abcd1234.old", tmp_path / ".index.efgh5678.old"
+    for folder in (index, new, left / "was", in_use):
+        folder.mkdir(parents=True)
+    (new / "vectors").write_text("new")
+    replace_folder(new, index)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [in_use.name, "index"]
+    assert (index / "vectors").read_text() == "new"
