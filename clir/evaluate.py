@@ -22,6 +22,8 @@ python -m clir.evaluate --qrels lareqa --runs lareqa.run --measures mAP@20 --top
     --document-languages "^([a-z]+)_"
 """
 MEASURES = ["AP", "nDCG@10", "R@100"]
+# How differences are tested: the options, and the fields of the criterion that they are.
+CRITERION = ("test", "correction", "level")
 
 
 def parser() -> Parser:
@@ -47,9 +49,9 @@ def parser() -> Parser:
     tests.add_argument("--baseline", metavar="RUN", help="mark what differs significantly from this run")
     tests.add_argument("--oracle", metavar="RUN", help="how much of the way from --baseline to this run is gone")
     tests.add_argument("--all-pairs", action="store_true", help="every two runs compared, by the first measure")
-    tests.add_argument("--test", default="t", metavar="t|wilcoxon|randomisation|bootstrap", help="default: t")
-    tests.add_argument("--correction", default="holm", metavar="holm|bonferroni|bh|none", help="default: holm")
-    tests.add_argument("--level", type=float, default=0.05, help="of significance (default: .05)")
+    tests.add_argument("--test", metavar="t|wilcoxon|randomisation|bootstrap", help="default: t")
+    tests.add_argument("--correction", metavar="holm|bonferroni|bh|none", help="default: holm")
+    tests.add_argument("--level", type=float, help="of significance (default: .05)")
 
     languages = parser.add_argument_group("several languages")
     tags = "a file of id, tab, code; or a pattern that finds the code in an id"
@@ -87,7 +89,7 @@ def work(options: argparse.Namespace) -> None:
         oracle=options.oracle, gains=options.gains, judged_only=options.judged_only,
         topic_languages=options.topic_languages, document_languages=options.document_languages,
     )  # fmt: skip
-    criterion = Criterion(options.test, options.correction, options.level)
+    criterion = Criterion(**{name: value for name in CRITERION if (value := getattr(options, name)) is not None})
     summary = summarise(scored.scores, scored.measures, scored.baseline, criterion)
     write(options, scored, summary)
     if options.json:
@@ -109,9 +111,14 @@ def check(options: argparse.Namespace) -> None:
         raise UsageError(f"the following arguments are required: {', '.join(missing)} (or --reproduce)")
     if options.only:
         raise UsageError("--only chooses steps of --reproduce")
-    significance_test(options.test)
-    correction(options.correction)
-    if not 0 < options.level < 1:
+    given = [name for name in CRITERION if getattr(options, name) is not None]
+    if given and not (options.baseline or options.all_pairs):
+        raise UsageError(f"{_option(given[0])} needs --baseline or --all-pairs: what is tested")
+    if "test" in given:
+        significance_test(options.test)
+    if "correction" in given:
+        correction(options.correction)
+    if "level" in given and not 0 < options.level < 1:
         raise UsageError(f"--level is between 0 and 1, not {options.level}")
     if options.json:
         _check_shown(options)

@@ -26,11 +26,14 @@ def gains(names: Sequence[str]) -> dict[int, int]:
     if len(names) == 1 and names[0] in NAMED:
         return NAMED[names[0]]
     try:
-        found = {int(grade): int(gain) for grade, gain in (name.split("=") for name in names)}
+        pairs = [(int(grade), int(gain)) for grade, gain in (name.split("=") for name in names)]
     except ValueError as error:
         raise UsageError(
             f"--gains {' '.join(names)}: a name ({', '.join(NAMED)}), or grade=gain for each grade, as 1=1 2=3"
         ) from error
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise UsageError(f"--gains {' '.join(names)}: a grade is there twice")
     if max(found.values()) > HIGHEST:
         raise UsageError(f"--gains {' '.join(names)}: a gain is at most {HIGHEST:,}")
     return found

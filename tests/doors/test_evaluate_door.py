@@ -106,6 +106,12 @@ def test_output_and_its_manifest(door, tmp_path):
             "--reproduce goes with --only and --json alone: leave out --qrels, --all-pairs, --level",
         ),
         (
+            "--qrels qrels.txt --runs a.run b.run --level .1",
+            2,
+            "--level needs --baseline or --all-pairs: what is tested",
+        ),
+        ("--qrels qrels.txt --runs a.run --gains 1=1 1=2", 2, "--gains 1=1 1=2: a grade is there twice"),
+        (
             "--qrels qrels.txt --runs b.run --baseline a.run --csv ./a.run",
             2,
             "--csv ./a.run is one of the files to read",
