@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from marked_table import print_table
 
 from clir.corpora.bitext import Pair
 from clir.corpora.registry import open_collection
@@ -40,6 +41,7 @@ EARLIER = [
 NEW = ["so=tico19/all.en-so.tmx", "so=hornmt/eng.txt,hornmt/som.txt"]
 COLLECTIONS = ("afriqa/ha/test", "afriqa/ig/test", "ntrex-heldout/so")
 SEARCHES: tuple[Method, ...] = ("dense", "late")
+EARLIER = "ha, ig"
 WITHOUT, WITH = "then so, no replay", "then so, replay .5"
 SHARE, HITS = 0.5, 1000
 
@@ -64,7 +66,7 @@ def main() -> int:
         say(str(error))
         return error.exit_status
     for method in SEARCHES:
-        print_table(method, found)
+        tell(method, found)
     write_json(options.output / "scores.json", {name: {" ".join(key): one for key, one in each.items()}
                                                 for name, each in found.items()})  # fmt: skip
     return 0
@@ -77,7 +79,7 @@ def students(options: argparse.Namespace) -> dict[str, Path]:
     folder = options.output / "students"
     first = distil(recipe(options, MODEL), known, folder / "earlier")
     return {
-        "ha, ig": first,
+        EARLIER: first,
         WITHOUT: distil(recipe(options, first), new, folder / "without"),
         WITH: distil(recipe(options, first), with_earlier(new, known, SHARE), folder / "with"),
     }
@@ -117,23 +119,14 @@ def scores(model: str, folder: Path) -> dict[tuple[str, Method], Scores]:
     return found
 
 
-def print_table(method: Method, found: Mapping[str, Mapping[tuple[str, Method], Scores]]) -> None:
-    """A Markdown table; `+`, `-`: differs from the earlier student (paired t test, p < .05 after Holm)."""
-    names = list(found)
-    rows: dict[str, list[str]] = {name: [] for name in names}
+def tell(method: Method, found: Mapping[str, Mapping[tuple[str, Method], Scores]]) -> None:
+    """A table against the earlier student; on stderr, the students with and without replay against each other."""
+    systems = {name: {collection: own[collection, method] for collection in COLLECTIONS} for name, own in found.items()}
+    print_table(f"MAP, {method}", systems, EARLIER)
     for collection in COLLECTIONS:
-        values = {name: np.array(list(found[name][collection, method].values())) for name in names}
-        others = {name: values[name] for name in names if name != "ha, ig"}
-        compared = compare(values["ha, ig"], others)
-        for name in names:
-            one = compared.get(name)
-            mark = "" if one is None or one.adjusted >= 0.05 else "+" if one.difference > 0 else "-"
-            rows[name].append(f"{values[name].mean():.3f}{mark}")
-        direct = compare(values[WITHOUT], {WITH: values[WITH]})[WITH]
+        alone, replayed = (np.array(list(systems[name][collection].values())) for name in (WITHOUT, WITH))
+        direct = compare(alone, {WITH: replayed})[WITH]
         say(f"{collection}, {method}: {WITH} against {WITHOUT} {direct.difference:+.4f}, p = {direct.p:.4f}")
-    print(f"\n| MAP, {method} | {' | '.join(COLLECTIONS)} |\n|---|{'---:|' * len(COLLECTIONS)}")
-    for name, row in rows.items():
-        print(f"| {name} | {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from marked_table import print_table
 
 from clir.corpora.bitext import Pair
 from clir.corpora.registry import open_collection
@@ -25,7 +26,6 @@ from clir.distillation.recipe import Recipe, read_recipe
 from clir.distillation.trainer import distil
 from clir.encoding.encoder import Encoder, load_encoder
 from clir.evaluation.measures import evaluate
-from clir.evaluation.significance import compare
 from clir.experiments.search import Method, Sides, collection_sides, search
 from clir.experiments.training_data import training_pairs
 from clir.retrieval.hybrid import FusionOptions
@@ -213,22 +213,15 @@ def print_row(name: str, values: Sequence[float]) -> None:
 
 
 def print_tables(table: dict[str, dict[str, dict[str, dict[str, float]]]]) -> None:
-    """A Markdown table per measure; `+`, `-`: differs from undistilled (paired t test, Holm over the systems)."""
+    """A Markdown table per measure."""
     for measure in MEASURES:
-        print(f"\n{measure} | " + " | ".join(table) + "\n" + "---|" * len(table) + "---")
-        marks = {collection: marks_of(scores, measure) for collection, scores in table.items()}
-        for name in next(iter(table.values())):
-            cells = [f"{average(table[c][name], measure):.3f}{marks[c].get(name, '')}" for c in table]
-            print(f"{name} | " + " | ".join(cells))
-
-
-def marks_of(scores: dict[str, dict[str, dict[str, float]]], measure: str) -> dict[str, str]:
-    """`+` or `-` for each system that differs from undistilled at p < .05 after Holm's correction."""
-    topics = list(scores["undistilled"])
-    values = {name: np.array([per[topic][measure] for topic in topics]) for name, per in scores.items()}
-    baseline = values.pop("undistilled")
-    compared = compare(baseline, values)
-    return {name: "+" if c.difference > 0 else "-" for name, c in compared.items() if c.adjusted < 0.05}
+        systems = {
+            name: {
+                collection: {qid: one[measure] for qid, one in table[collection][name].items()} for collection in table
+            }
+            for name in next(iter(table.values()))
+        }
+        print_table(measure, systems, "undistilled")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from marked_table import print_table
 
 from clir.corpora.bitext import Pair
 from clir.corpora.collection import Collection
@@ -25,7 +26,6 @@ from clir.distillation.lesson import chosen_pairs
 from clir.distillation.recipe import parse_recipe
 from clir.encoding.encoder import Encoder, Vectors, load_encoder
 from clir.evaluation.measures import evaluate
-from clir.evaluation.significance import compare
 from clir.experiments.comparison.bitext import KEPT, read_kept
 from clir.experiments.indexes import dense_index
 from clir.experiments.search import SearchOptions, collection_sides, search
@@ -82,7 +82,7 @@ def transfer(comparison: Path, students: Sequence[str], tasks: Sequence[str], ou
                 systems[name] = dict(zip(VIEWS, answers(encoder, output / f"{name}.lareqa.run"), strict=True))
             print_row(name, systems[name])
     for task, systems in found.items():
-        print_table(TASKS[task], systems)
+        print_table(TASKS[task], systems, UNDISTILLED)
         write_json(output / f"{task}.json", systems)
 
 
@@ -166,24 +166,6 @@ def topic_scores(collection: Collection, run: Run, measure: str) -> Scores:
 def print_row(name: str, tasks: dict[str, Scores]) -> None:
     """What was found, as soon as it is there."""
     say(f"{name}: " + ", ".join(f"{task} {np.mean(list(scores.values())):.3f}" for task, scores in tasks.items()))
-
-
-def print_table(title: str, systems: dict[str, dict[str, Scores]]) -> None:
-    """A Markdown table; `+`, `-`: differs from undistilled (paired t test, p < .05 after Holm over the column)."""
-    tasks = list(systems[UNDISTILLED])
-    print(f"\n| {title} | {' | '.join(tasks)} |\n|---|{'---:|' * len(tasks)}")
-    cells: dict[str, list[str]] = {name: [] for name in systems}
-    for task in tasks:
-        topics = list(systems[UNDISTILLED][task])
-        values = {name: np.array([found[task][qid] for qid in topics]) for name, found in systems.items()}
-        compared = compare(values[UNDISTILLED], {name: own for name, own in values.items() if name != UNDISTILLED})
-        for name, own in values.items():
-            one = compared.get(name)
-            mark = "" if one is None or one.adjusted >= 0.05 else "+" if one.difference > 0 else "-"
-            cells[name].append(f"{own.mean():.3f}{mark}")
-    print(f"| topics | {' | '.join(str(len(systems[UNDISTILLED][task])) for task in tasks)} |")
-    for name, row in cells.items():
-        print(f"| {name} | {' | '.join(row)} |", flush=True)
 
 
 if __name__ == "__main__":

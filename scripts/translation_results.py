@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from marked_table import print_table
 
 from clir.corpora.bitext import Pair
 from clir.corpora.collection import Collection
 from clir.corpora.registry import open_collection
 from clir.evaluation.measures import evaluate
-from clir.evaluation.significance import compare
 from clir.experiments.indexes import sparse_index
 from clir.experiments.training_data import training_pairs
 from clir.retrieval.bm25 import BM25Searcher
@@ -101,7 +101,7 @@ def test(options: argparse.Namespace) -> None:
             write_run(run, path)
             write_manifest(path, kind="run", tag=run.tag, data={"collection": name}, method={"translation": system})
             found[name][system] = score(collection, run)
-        print_table(name, found[name])
+        print_table(name, {system: columns(scores) for system, scores in found[name].items()}, "native")
     write_json(options.output / "test.json", found)
 
 
@@ -169,25 +169,14 @@ def average(scores: Scores, measure: str) -> float:
     return float(np.mean([topic[measure] for topic in scores.values()]))
 
 
-def print_row(name: str, scores: Scores, marks: Sequence[str] = ("",) * len(MEASURES)) -> None:
+def print_row(name: str, scores: Scores) -> None:
     """A line of a Markdown table."""
-    cells = (f"{average(scores, measure):.3f}{mark}" for measure, mark in zip(MEASURES, marks, strict=True))
-    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    print(f"| {name} | {' | '.join(f'{average(scores, measure):.3f}' for measure in MEASURES)} |", flush=True)
 
 
-def print_table(name: str, systems: dict[str, Scores]) -> None:
-    """A Markdown table; `+`, `-`: differs from native (paired t test, p < .05 after Holm's correction)."""
-    topics = list(systems["native"])
-    print(f"\n{name}, {len(topics)} topics\n\n| BM25 | {' | '.join(MEASURES)} |\n|---|{'---:|' * len(MEASURES)}")
-    marks: dict[str, list[str]] = {system: [] for system in systems}
-    for measure in MEASURES:
-        values = {system: np.array([scores[topic][measure] for topic in topics]) for system, scores in systems.items()}
-        compared = compare(values.pop("native"), values)
-        for system in systems:
-            one = compared.get(system)
-            marks[system].append("" if one is None or one.adjusted >= 0.05 else "+" if one.difference > 0 else "-")
-    for system, scores in systems.items():
-        print_row(system, scores, marks[system])
+def columns(scores: Scores) -> dict[str, dict[str, float]]:
+    """Every topic's score, by measure."""
+    return {measure: {qid: one[measure] for qid, one in scores.items()} for measure in MEASURES}
 
 
 if __name__ == "__main__":

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from clir.corpora.bitext import Pair
+from clir.corpora.collection import Document
 from clir.corpora.registry import open_collection
-from clir.encoding.encoder import load_encoder
+from clir.encoding.encoder import load_encoder, token_encoder
+from clir.indexing.tokens import build_token_index
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+sys.path.append(str(CHECKOUT / "scripts"))  # as it is for a script that is run
 PROGRAMS = sorted(
     path
     for folder in ("scripts", "benchmarks")
@@ -55,12 +58,31 @@ def test_topics_that_a_student_was_taught_do_not_count(minilm: Path, data_root: 
 
 
 def test_the_table_marks_what_differs(capsys: pytest.CaptureFixture[str]) -> None:
-    transfer = script("transfer_results")
+    table = script("marked_table")
     draw = np.random.default_rng(0)
     low = {f"q{number}": float(score) for number, score in enumerate(draw.uniform(0, 0.5, 50))}
     better = {qid: score + 0.3 + 0.01 * number for number, (qid, score) in enumerate(low.items())}
     same = {qid: score + (-1) ** number * 0.01 for number, (qid, score) in enumerate(low.items())}
-    transfer.print_table("T", {transfer.UNDISTILLED: {"a": low}, "better": {"a": better}, "same": {"a": same}})
+    table.print_table("T", {"low": {"a": low}, "better": {"a": better}, "same": {"a": same}}, "low")
     lines = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
     rows = dict(line for line in lines if len(line) == 2)
     assert rows["topics"] == "50" and rows["better"].endswith("+") and not rows["same"].endswith(("+", "-"))
+
+
+def test_centred_search_is_maxsim_of_the_vectors_without_their_mean(minilm: Path, tmp_path: Path) -> None:
+    centring = script("centred_search")
+    encoder = token_encoder(load_encoder(str(minilm)))
+    texts = [f"Sentence {number} is about {animal}." for number, animal in enumerate(("goats", "rivers", "law"))]
+    documents = [Document(f"d{at}", text) for at, text in enumerate(texts)]
+    index = build_token_index(lambda: iter(documents), encoder, tmp_path / "tokens", total=3)
+    queries = encoder.encode_query_tokens(["goats of the river", "a law"])
+    whole = index.read(0, 3)
+    mean = whole.values.mean(axis=0)
+    np.testing.assert_allclose(centring.mean_token(index), mean, atol=1e-6)
+    for taken in (0 * mean, mean):
+        run = centring.exhaustive(["a", "b"], queries, index, taken)
+        for qid, query in zip("ab", range(2), strict=True):
+            for hit in run[qid]:
+                tokens = whole[int(hit.docid[1:])] - taken
+                tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+                assert hit.score == pytest.approx((queries[query] @ tokens.T).max(axis=1).sum(), abs=1e-4)
