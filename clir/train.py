@@ -54,7 +54,7 @@ def parser() -> Parser:
         "D.jsonl:source,target); any of them gzipped; sw=SPEC names the language",
     )  # fmt: skip
     data.add_argument("--language", nargs="+", default=[], metavar="CODE", help="of the bitext: one, or one a SPEC")
-    data.add_argument("--held-out", nargs="+", default=[], metavar="ID", help="collections whose text is removed")
+    data.add_argument("--held-out", nargs="+", default=[], metavar="ID|FILE", help="whose text is removed")
     data.add_argument("--no-cleaning", action="store_true", help="keep duplicates and odd pairs")
     data.add_argument("--no-language-guess", action="store_true", help="keep sides that look like another language")
     data.add_argument("--dropped", metavar="TSV", help="write all dropped pairs there: reason, language, both sides")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -134,7 +135,7 @@ _COLUMNS = re.compile(r"(.+):([^:,]+),([^:,]+)", re.DOTALL)
 
 
 def _parse(spec: str, code: str | None) -> Source:
-    prefixed = None if Path(spec).exists() else _PREFIXED.fullmatch(spec)
+    prefixed = None if os.path.exists(spec) else _PREFIXED.fullmatch(spec)
     if prefixed:
         code, spec = prefixed.groups()
     if code is None:
@@ -149,10 +150,10 @@ def _parse(spec: str, code: str | None) -> Source:
 
 
 def _files_and_columns(spec: str) -> tuple[tuple[str, ...], tuple[str, str] | None]:
-    if Path(spec).exists():
+    if os.path.exists(spec):
         return (spec,), None
     parts = tuple(spec.split(","))
-    if all(Path(part).exists() for part in parts):
+    if all(os.path.exists(part) for part in parts):
         return parts, None
     named = _COLUMNS.fullmatch(spec)
     if named is None or not _ends(named[1], TMX_ENDINGS + TABLE_ENDINGS + JSON_ENDINGS):

@@ -91,7 +91,7 @@ def read_json(path: Path, language: str, keys: tuple[str, str] | None = None) ->
 
 
 def _key(names: Iterable[str], language: str, where: str) -> str:
-    key = languages.first_of(language, names)
+    key = languages.code_for(language, names)
     if key is None:
         raise ClirError(f"{where}: no text in {language} (keys: {_list(names)}); name the keys as FILE:ENGLISH,FOREIGN")
     return key

@@ -75,6 +75,9 @@ class WithTopicFields(Protocol):
         Raises UsageError for a field that there is not in that language, ClirError for a topic without one.
         """
 
+    def topic_texts(self) -> Iterator[str]:
+        """Every field of every topic, in every language, one by one; none is empty."""
+
 
 def collection_topics(
     collection: Collection, language: str | None = None, fields: Sequence[str] | None = None

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from clir.corpora.collection import Document, Topic
 from clir.corpora.distinct import DistinctIds
-from clir.corpora.languages import language_tag
+from clir.corpora.languages import known_tag
 from clir.corpora.text import checked_id, storable
 from clir.support.errors import ClirError, UsageError, quoted, unknown
 from clir.support.files import existing, open_text
@@ -34,7 +34,7 @@ def read_documents(path: str | Path) -> Iterator[Document]:
     """Stream the documents of a JSON-lines file, or of all such files of a folder in the order of their names.
 
     One object a line with `id` (or `docid`, `_id`), `contents` or `text`, optional `title` and
-    `language` (or `lang`, a code); other keys are ignored and blank lines skipped. An id is a string
+    `language` (or `lang`, a code or an English name); other keys are ignored and blank lines skipped. An id is a string
     (an integer counts as its digits). A document with an empty text is a document, as in Pyserini; how
     many there are is said on stderr at the end. A few bytes of each id are kept in memory, to refuse a
     second document with it.
@@ -67,7 +67,7 @@ def document_files(path: str | Path) -> list[Path]:
 
 def _documents(files: list[Path], path: Path) -> Iterator[Document]:
     seen = DistinctIds()
-    without_text = 0
+    without_text = unknown = 0
     for file in files:
         with open_text(file, "documents") as lines:
             for where, record in json_records(lines, file):
@@ -75,11 +75,14 @@ def _documents(files: list[Path], path: Path) -> Iterator[Document]:
                 if not seen.add(document.docid):
                     raise ClirError(f"{where}: document id {quoted(document.docid)} is there twice")
                 without_text += not document.contents
+                unknown += bool(_tag(record)) and not document.language
                 yield document
     if not len(seen):
         raise ClirError(f"{path} has no documents")
     if without_text:
         say(f"{path}: {without_text:,} of {len(seen):,} documents have no text")
+    if unknown:
+        say(f"{path}: {unknown:,} of {len(seen):,} documents name a language that is no code, and count as without one")
 
 
 def document_of(record: Mapping[str, Any], where: str) -> Document:
@@ -87,8 +90,12 @@ def document_of(record: Mapping[str, Any], where: str) -> Document:
     docid = checked_id(_first(record, DOCUMENT_ID_KEYS, "document id", where), "document id", where)
     text = _string(_first(record, DOCUMENT_TEXT_KEYS, "text", where), "text", docid, where)
     title = _string(record.get("title") or "", "title", docid, where)
-    tag = next((record[key] for key in DOCUMENT_LANGUAGE_KEYS if record.get(key)), "")
-    return Document(docid, text, title, language_tag(tag, f"{where}: the language of document {docid}"))
+    return Document(docid, text, title, known_tag(_tag(record)))
+
+
+def _tag(record: Mapping[str, Any]) -> object:
+    """What a record says of its document's language."""
+    return next((record[key] for key in DOCUMENT_LANGUAGE_KEYS if record.get(key)), "")
 
 
 def json_records(lines: Iterable[str], path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

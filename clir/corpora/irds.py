@@ -119,6 +119,14 @@ class Dataset:
         what = f"{' and '.join(names)} in {chosen}"
         return self._topics(lambda query: [getattr(query, known[name]) for name in names], what)
 
+    def topic_texts(self) -> Iterator[str]:
+        if not self.dataset.has_queries():
+            return
+        names = self._string_fields()
+        with self._explained("topics"):
+            for query in self.dataset.queries_iter():
+                yield from (text for name in names if (text := getattr(query, name)))
+
     def _topics(self, texts: Callable[[Any], list[str]], what: str) -> list[Topic]:
         topics = []
         with self._explained("topics"):
@@ -151,12 +159,16 @@ class Dataset:
 
     def _fields_in(self, language: str) -> dict[str, str]:
         """The fields with text in a language: the name, and ir_datasets' name (`ht_title`, `fa_mt_title`)."""
-        kinds = {"query_id": None, **getattr(self.dataset.queries_cls(), "__annotations__", {})}
-        texts = [name for name, kind in kinds.items() if kind in (str, "str") and name != "query_id"]
+        texts = self._string_fields()
         prefix = (self._text_fields()[language] or "title").removesuffix("title")
         if prefix:
             return {name.removeprefix(prefix): name for name in texts if name.startswith(prefix)}
         return {name: name for name in texts if not _OF_A_TRANSLATION.match(name)}
+
+    def _string_fields(self) -> list[str]:
+        """The fields of the topics that are text, by ir_datasets' names."""
+        kinds = getattr(self.dataset.queries_cls(), "__annotations__", {})
+        return [name for name, kind in kinds.items() if kind in (str, "str") and name != "query_id"]
 
     def _need(self, part: str, name: str) -> None:
         if not self.dataset.has(part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +20,7 @@ def language_tags(source: str, ids: Iterable[str]) -> dict[str, str]:
 
     Raises UsageError for a source that is neither, ClirError for an id without a language, naming it.
     """
-    if Path(source).is_file():
+    if os.path.isfile(source):
         tags = read_language_tags(source)
         return {one: _tag(tags.get(one), one, source) for one in ids}
     pattern = _pattern(source)

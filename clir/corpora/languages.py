@@ -9,7 +9,9 @@ from clir.support.errors import ClirError, UsageError, unknown
 
 # code, English name, other spellings: the ISO 639-2/3 codes, the individual language behind a macrolanguage, old codes.
 _TABLE = """
+ace Acehnese
 af Afrikaans afr
+ak Akan aka
 am Amharic amh
 ang Old_English
 ar Arabic ara arb
@@ -18,16 +20,23 @@ ary Moroccan_Arabic
 arz Egyptian_Arabic
 ast Asturian
 awa Awadhi
+ay Aymara aym ayr
 az Azerbaijani aze azj
 ba Bashkir bak
+ban Balinese
+bbj Ghomala
 be Belarusian bel
 bem Bemba
 ber Berber
 bg Bulgarian bul
+bho Bhojpuri
+bjn Banjar
+bm Bambara bam
 bn Bengali ben
 bo Tibetan bod
 br Breton bre
 bs Bosnian bos
+bug Buginese
 ca Catalan cat
 cbk Chavacano
 ceb Cebuano
@@ -38,11 +47,14 @@ csb Kashubian
 cy Welsh cym wel
 da Danish dan
 de German deu ger
+din Dinka
 dsb Lower_Sorbian
 dtp Kadazan_Dusun
 dv Divehi div
+dyu Dyula
 dz Dzongkha dzo
 ee Ewe ewe
+efi Efik
 el Greek ell gre
 en English eng
 eo Esperanto epo
@@ -58,10 +70,13 @@ fo Faroese fao
 fon Fon
 fr French fra fre
 fuc Pulaar
+fur Friulian
 fy Western_Frisian fry
 ga Irish gle
+gaa Ga
 gd Scottish_Gaelic gla
 gl Galician glg
+gn Guarani grn
 gsw Swiss_German
 gu Gujarati guj
 ha Hausa hau
@@ -70,12 +85,14 @@ hi Hindi hin
 hmn Hmong
 hr Croatian hrv
 hsb Upper_Sorbian
+ht Haitian hat
 hu Hungarian hun
 hy Armenian hye arm
 ia Interlingua ina
 id Indonesian ind
 ie Interlingue ile
 ig Igbo ibo
+ilo Ilocano
 io Ido ido
 is Icelandic isl ice
 it Italian ita
@@ -83,10 +100,17 @@ ja Japanese jpn
 jv Javanese jav
 ka Georgian kat geo
 kab Kabyle
+kam Kamba
+kbp Kabiye
+kea Kabuverdianu
+kg Kongo kon
+ki Kikuyu kik
 kk Kazakh kaz
 km Khmer khm
+kmb Kimbundu
 kn Kannada kan
 ko Korean kor
+ks Kashmiri kas
 ku Kurdish kur kmr
 kw Cornish cor
 ky Kyrgyz kir
@@ -95,18 +119,27 @@ la Latin lat
 lb Luxembourgish ltz
 lfn Lingua_Franca_Nova
 lg Ganda lug
+lij Ligurian
+lmo Lombard
 ln Lingala lin
 lo Lao lao
 lt Lithuanian lit
+ltg Latgalian
+lua Luba-Kasai
+luo Luo
 lv Latvian lav lvs
+mai Maithili
 max North_Moluccan_Malay
 mey Hassaniyya
 mg Malagasy mlg plt
 mhr Eastern_Mari
 mi Maori mri mao
+min Minangkabau
 mk Macedonian mkd mac
 ml Malayalam mal
 mn Mongolian mon khk
+mni Manipuri
+mos Mossi
 mr Marathi mar
 ms Malay msa may zsm
 mt Maltese mlt
@@ -120,7 +153,9 @@ nl Dutch nld dut
 nn Norwegian_Nynorsk nno
 no Norwegian nor
 nov Novial
+nr South_Ndebele nbl
 nso Northern_Sotho
+nus Nuer
 ny Chichewa nya
 oc Occitan oci
 om Oromo orm gaz
@@ -134,12 +169,20 @@ pms Piedmontese
 prs Dari
 ps Pashto pus pbt
 pt Portuguese por
+qu Quechua que quy
+rn Rundi run
 ro Romanian ron rum
 ru Russian rus
 rw Kinyarwanda kin
+sa Sanskrit san
+sat Santali
+sc Sardinian srd
+scn Sicilian
 sd Sindhi snd
+sg Sango sag
 shi Shilha
 si Sinhala sin
+sid Sidamo
 sk Slovak slk slo
 sl Slovenian slv
 sm Samoan smo
@@ -153,11 +196,13 @@ su Sundanese sun
 sv Swedish swe
 sw Swahili swa swh
 swg Swabian
+szl Silesian
 ta Tamil tam
 te Telugu tel
 tg Tajik tgk
 th Thai tha
 ti Tigrinya tir
+tig Tigre
 tk Turkmen tuk
 tl Tagalog tgl
 tn Tswana tsn
@@ -165,15 +210,19 @@ to Tongan ton
 tr Turkish tur
 ts Tsonga tso
 tt Tatar tat
+tum Tumbuka
 tw Twi twi
 ty Tahitian tah
 tzl Talossan
 ug Uyghur uig
 uk Ukrainian ukr
+umb Umbundu
 ur Urdu urd
 uz Uzbek uzb uzn
 ve Venda ven
+vec Venetian
 vi Vietnamese vie
+wal Wolaytta
 war Waray
 wo Wolof wol
 wuu Wu_Chinese
@@ -187,6 +236,7 @@ zu Zulu zul
 _ROWS = [line.split() for line in _TABLE.strip().splitlines()]
 _NAMES = {code: name.replace("_", " ") for code, name, *_ in _ROWS}
 _SPELLINGS = {code: (code, *others) for code, _, *others in _ROWS}
+_BY_NAME = {name.lower(): code for code, name in _NAMES.items()}
 _CODES = {spelling: code for code, spellings in _SPELLINGS.items() for spelling in spellings}
 
 # Filipino is the standardised form of Tagalog; data sets use the two codes for the same text.
@@ -202,13 +252,25 @@ def language(code: str) -> str:
     primary = _primary(code)
     if primary in _CODES:
         return _CODES[primary]
-    for known, name in _NAMES.items():
-        if name.lower() == code.strip().lower():
-            raise UsageError(f"unknown language {code!r}; {name} is {known!r}")
+    if known := _BY_NAME.get(code.strip().lower()):
+        raise UsageError(f"unknown language {code!r}; {_NAMES[known]} is {known!r}")
     raise unknown("language", code, sorted(_NAMES))
 
 
 _SHAPE = re.compile("[a-z]{2,3}")
+# Language, script, region, variants (RFC 5646).
+_TAG = re.compile(
+    r"[A-Za-z]{2,3}([-_][A-Za-z]{4})?([-_]([A-Za-z]{2}|\d{3}))?(-(x(-\w{1,8})+|[A-Za-z0-9]{5,8}|\d[A-Za-z0-9]{3}))*"
+)
+_TAGGED = re.compile("[-_]")
+
+
+def known_tag(value: object) -> str:
+    """The code of a language that a data set names by a code or in English, "" for anything else."""
+    try:
+        return _BY_NAME.get(str(value).strip().lower()) or language_tag(value, "")
+    except ClirError:
+        return ""
 
 
 def language_tag(value: object, what: str) -> str:
@@ -252,13 +314,15 @@ def matching(code: str, known: tuple[str, ...] | list[str]) -> str | None:
     return alike[0] if alike else None
 
 
-def first_of(code: str, written: Iterable[str]) -> str | None:
-    """The first of some codes, as a data set writes them, that means the language `code`, or None.
+def code_for(code: str, written: Iterable[str]) -> str | None:
+    """Which of some codes, as a data set writes them, means the language `code`, or None.
 
-    Its own code comes before Tagalog's for Filipino; codes that are not known are passed over.
+    Its own code comes before Tagalog's for Filipino, a plain one before one with a region, and three letters before
+    two: beside `ind`, an `id` is no Indonesian. Codes that are not known, and what is none, are passed over.
     """
     wanted = language(code)
-    known = [(one, _CODES.get(_primary(one))) for one in written]
-    exact = [one for one, meant in known if meant == wanted]
-    alike = [one for one, meant in known if meant is not None and same_language(meant, wanted)]
-    return next(iter(exact or alike), None)
+    meant = {one: _CODES.get(_primary(one)) for one in written if _TAG.fullmatch(one.strip())}
+    fitting = [one for one, known in meant.items() if known is not None and same_language(known, wanted)]
+    return min(
+        fitting, key=lambda one: (meant[one] != wanted, _TAGGED.search(one) is not None, -len(one)), default=None
+    )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clir.corpora.bitext import Pair
+from clir.corpora.containment import Containers, grams
 from clir.corpora.text import normalised
 
 IN_TEST = "is in the test"
@@ -34,7 +35,7 @@ class TestTexts:
     A side is in the test if it equals a test text, or a sentence of one, once normalised; nearly
     if it, or a sentence of it that has 20 shingles, shares `jaccard` of the character 5-grams of
     both with a test sentence (or a short test text), or has `containment` of a test sentence's
-    5-grams (20 or more).
+    5-grams (20 or more); or if it, with at least 24 characters, stands inside a test text.
 
     Candidates come from a prefix filter (Chaudhuri, Ganti and Kaushik, ICDE 2006; Xiao et al., WWW
     2008): a side that must share m of a sentence's n shingles shares at least k of any n - m + k of
@@ -53,6 +54,8 @@ class TestTexts:
             wholes.add(normalised(text))
             parts.update(map(normalised, sentences(text)))
         self._exact = frozenset(key for key in wholes | parts if key)
+        # Where sentences end is a guess, and a headline has no end: what is in a text is looked for without one.
+        self._containers = Containers(sorted(wholes))
         # A near copy of a long text has near copies of its sentences; those of a short one may be mere scraps.
         near = parts | {key for key in wholes if len(key) <= WHOLE_CHARACTERS}
         self._index([key for key in sorted(near) if len(key) >= SHINGLE])
@@ -87,6 +90,7 @@ class TestTexts:
                     keys += longer
                     rows += [row] * len(longer)
             near = {row for row, alike in zip(rows, self._nearly(keys), strict=True) if alike}
+            near.update(np.flatnonzero(self._containers.hold(keys[: len(pairs)])).tolist())
             for row in range(len(pairs)):
                 if keys[row] in self._exact and not found[row].endswith(IN_TEST):
                     found[row] = f"{name} {IN_TEST}"
@@ -163,14 +167,9 @@ def shingles(text: str) -> set[str]:
 def _shingle_hashes(texts: Sequence[str]) -> tuple[Hashes, Integers, Integers]:
     """The distinct shingles of every text, text by text, as hashes; the text of each; how many each text has."""
     lengths = np.array([len(text) for text in texts], np.int64)
-    characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
-    places = max(0, len(characters) - SHINGLE + 1)
-    # Multiplicative hashing (Knuth); unsigned integers wrap around.
-    hashes = np.zeros(places, np.uint64)
-    for at in range(SHINGLE):
-        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + characters[at : at + places]
-        hashes ^= hashes >> np.uint64(29)
-    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(characters))
+    hashes = grams("".join(texts), SHINGLE)
+    places = len(hashes)
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(int(lengths.sum()))
     whole = left[:places] >= SHINGLE
     hashes, owner = hashes[whole], np.repeat(np.arange(len(texts)), lengths)[:places][whole]
     order = np.lexsort((hashes, owner))
@@ -180,7 +179,8 @@ def _shingle_hashes(texts: Sequence[str]) -> tuple[Hashes, Integers, Integers]:
     return hashes[first], owner[first], np.bincount(owner[first], minlength=len(texts))
 
 
-_END = re.compile(r"(?<=[.!?।؟።…])[\"'”’»)\]]*\s+|\n+")
+# Full stops of scripts without spaces end a sentence by themselves.
+_END = re.compile(r"(?<=[.!?؟…])[\"'”’»)\]]*\s+|(?<=[。！？｡।॥۔။།։።])[\"'”’»)\]」』）】]*\s*|\n+")
 
 
 def sentences(text: str) -> list[str]:

@@ -177,6 +177,19 @@ def _text_file(language: str) -> Path:
     for path in paths:
         if (folder / path).exists():
             return folder / path
+    # Of some languages there are translations by script or country (srp-Cyrl, zho-TW).
+    several = sorted(
+        found
+        for spelling in languages.spellings(language)
+        for found in folder.glob(_TRANSLATION.format(f"{spelling}-*"))
+    )
+    if len(several) == 1:
+        return several[0]
+    if several:
+        raise UsageError(
+            f"{languages.language_name(language)} is there as {', '.join(path.name for path in several)} in {folder}: "
+            f"copy the one that you mean to {paths[0]}"
+        )
     raise UsageError(
         f"no {languages.language_name(language)} translation in {folder} "
         f"(clir.fetch ntrex brings: {', '.join(topic_codes())})"

@@ -14,8 +14,9 @@ from clir.corpora.xml_records import local_name, xml_records
 from clir.support.errors import ClirError
 
 _LANGUAGE_KEYS = ("{http://www.w3.org/XML/1998/namespace}lang", "lang")
-# Inline elements whose content is formatting code of the original file, not text.
-_CODE = frozenset({"bpt", "ept", "it", "ph", "ut"})
+# Inline elements whose content is formatting code of the original file, not text: pairs of them stand around text, and
+# may stand in a word; the others may stand for a line break.
+_CODE = {"bpt": "", "ept": "", "it": " ", "ph": " ", "ut": " "}
 
 
 def read_tmx(path: Path, language: str, report: Report) -> Iterator[tuple[str, str]]:
@@ -29,7 +30,7 @@ def read_tmx(path: Path, language: str, report: Report) -> Iterator[tuple[str, s
     for unit in xml_records(path, "tu"):
         segments = _segments(unit)
         found.update(segments.keys())
-        english, foreign = languages.first_of("en", segments), languages.first_of(language, segments)
+        english, foreign = _code("en", segments), _code(language, segments)
         if english is None or foreign is None:
             one, other = (folded(segments[code]) if code else "" for code in (english, foreign))
             report.drop(LANGUAGE_MISSING, Pair(one, other, language))
@@ -42,20 +43,26 @@ def read_tmx(path: Path, language: str, report: Report) -> Iterator[tuple[str, s
 
 
 def _segments(unit: Element) -> dict[str, str]:
-    """The text of a unit's variants by their language as it is written; the first of each."""
+    """The text of a unit's variants by their language as it is written; the first of each that is not empty."""
     segments: dict[str, str] = {}
     for variant in unit:
         if local_name(variant) != "tuv":
             continue
         code = next((variant.attrib[key] for key in _LANGUAGE_KEYS if key in variant.attrib), "")
         segment = next((child for child in variant if local_name(child) == "seg"), None)
-        if code and segment is not None:
-            segments.setdefault(code, _text(segment))
+        if code and segment is not None and not segments.get(code, "").strip():
+            segments[code] = _text(segment)
     return segments
 
 
+def _code(language: str, segments: dict[str, str]) -> str | None:
+    """Under which code a unit has a language, an empty text only if there is no other."""
+    full = [code for code, text in segments.items() if text.strip()]
+    return languages.code_for(language, full) or languages.code_for(language, segments)
+
+
 def _text(element: Element) -> str:
-    """The text in an element and in what is inside it, formatting code as a space; no depth is too much."""
+    """The text in an element and in what is inside it, without formatting code; no depth is too much."""
     parts: list[str] = []
     waiting: list[Element | str] = [element]
     while waiting:
@@ -65,5 +72,5 @@ def _text(element: Element) -> str:
             continue
         parts.append(item.text or "")
         for child in reversed(item):
-            waiting += [child.tail or "", " " if local_name(child) in _CODE else child]
+            waiting += [child.tail or "", _CODE.get(local_name(child), child)]
     return "".join(parts)

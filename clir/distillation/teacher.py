@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -23,6 +24,8 @@ from clir.support.files import atomic_folder, cache_root
 from clir.support.progress import Progress
 
 SHARD = 1024
+OPEN_SHARDS = 100
+"""Shards that are mapped at a time: each holds five file descriptors, and a process may be given 1,024."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +42,15 @@ class _Shard:
 class TeacherStates:
     """Memory-mapped teacher states of a list of texts; `batch` gives any of them padded."""
 
-    def __init__(self, shards: Sequence[_Shard]) -> None:
-        self._shards = list(shards)
+    def __init__(self, shards: Sequence[Path]) -> None:
+        self._paths = list(shards)
+        self._opened = functools.lru_cache(OPEN_SHARDS)(_read_shard)
         self._starts = [0]
-        for shard in self._shards:
+        for shard in self._shards():
             self._starts.append(self._starts[-1] + len(shard.sentence))
+
+    def _shards(self) -> Iterator[_Shard]:
+        return map(self._opened, self._paths)
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -51,25 +58,25 @@ class TeacherStates:
     @property
     def dimension(self) -> int:
         """Width d of the states."""
-        return int(self._shards[0].sentence.shape[1])
+        return int(self._opened(self._paths[0]).sentence.shape[1])
 
     @property
     def flops(self) -> float:
         """Floating-point operations that computing the states took."""
-        return float(sum(shard.flops.sum() for shard in self._shards))
+        return float(sum(shard.flops.sum() for shard in self._shards()))
 
     def lengths(self) -> NDArray[np.int64]:
         """Content tokens of each text."""
-        return np.concatenate([np.diff(shard.offsets) for shard in self._shards])
+        return np.concatenate([np.diff(shard.offsets) for shard in self._shards()])
 
     @property
     def vocabulary(self) -> int:
         """One more than the largest token id."""
-        return 1 + max((int(shard.ids.max()) for shard in self._shards if len(shard.ids)), default=0)
+        return 1 + max((int(shard.ids.max()) for shard in self._shards() if len(shard.ids)), default=0)
 
     def token_ids(self) -> Iterator[NDArray[np.int32]]:
         """The content tokens of each text."""
-        for shard in self._shards:
+        for shard in self._shards():
             for begin, end in pairwise(shard.offsets):
                 yield shard.ids[begin:end]
 
@@ -94,7 +101,7 @@ class TeacherStates:
 
     def _row(self, position: int) -> tuple[NDArray[np.float16], NDArray[np.int32], NDArray[np.float32]]:
         which = bisect.bisect_right(self._starts, position) - 1
-        shard, at = self._shards[which], position - self._starts[which]
+        shard, at = self._opened(self._paths[which]), position - self._starts[which]
         begin, end = shard.offsets[at], shard.offsets[at + 1]
         return shard.tokens[begin:end], shard.ids[begin:end], shard.sentence[at]
 
@@ -114,7 +121,7 @@ def teacher_states(
             if not path.is_dir():
                 _write_shard(path, teacher, texts[start : start + SHARD], max_tokens)
             progress.advance(min(SHARD, len(texts) - start))
-    return TeacherStates([_read_shard(folder / f"{start:08d}") for start in range(0, len(texts), SHARD)])
+    return TeacherStates([folder / f"{start:08d}" for start in range(0, len(texts), SHARD)])
 
 
 def states_key(teacher: TowerEncoder, texts: Sequence[str], max_tokens: int) -> str:

@@ -5,6 +5,7 @@ After the grouped distillation of arXiv 2405.09820, in which earlier tasks are d
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -70,7 +71,7 @@ def with_earlier(pairs: Sequence[Pair], earlier: Sequence[Pair], share: float) -
 def _is_prefixed(spec: str, code: str) -> bool:
     """Whether `spec` names its language itself."""
     prefix, mark, _ = spec.partition("=")
-    if not mark or Path(spec).exists() or "/" in prefix:
+    if not mark or os.path.exists(spec) or "/" in prefix:
         return False
     try:
         return language(prefix) == code

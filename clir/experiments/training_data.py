@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from clir.corpora.bitext import Pair, Report, parse_specs, read_bitext_with_report
 from clir.corpora.cleaning import clean, remove_leaks
-from clir.corpora.collection import Collection
-from clir.corpora.registry import open_collection
+from clir.corpora.held_out import held_out_texts
 from clir.support.errors import UsageError
 from clir.support.files import atomic_file, check_output
 
@@ -27,9 +26,9 @@ def training_pairs(
 ) -> tuple[list[Pair], Reports]:
     """The pairs of the bitext `specs` and, by step, how many were kept and dropped for which reason.
 
-    `language_guess` is a part of the `cleaning`. `held_out` are ids of collections: pairs with a
-    side that is, or nearly is, one of their topics (in any language) or a sentence of their
-    documents are removed. `dropped` is a file to write what was dropped to (`write_dropped`).
+    `language_guess` is a part of the `cleaning`. `held_out` are ids of collections, or files: pairs with
+    a side that is, or nearly is, one of their topics (in any language) or a sentence of their documents
+    are removed. `dropped` is a file to write what was dropped to (`write_dropped`).
     Raises UsageError if nothing is left; the file is written even then.
     """
     if dropped is not None:
@@ -40,8 +39,7 @@ def training_pairs(
     if cleaning:
         pairs, reports["cleaning"] = clean(pairs, language_guess=language_guess)
     if held_out:
-        texts = held_out_texts([open_collection(name) for name in held_out])
-        pairs, reports["leakage"] = remove_leaks(pairs, texts)
+        pairs, reports["leakage"] = remove_leaks(pairs, held_out_texts(held_out))
     if dropped is not None:
         write_dropped(reports, dropped)
     if not pairs:
@@ -60,20 +58,3 @@ def write_dropped(reports: Reports, path: str | Path) -> None:
         for report in reports.values():
             for reason, pair in report.dropped:
                 handle.write(f"{reason}\t{pair.language}\t{pair.english}\t{pair.foreign}\n")
-
-
-def held_out_texts(collections: Iterable[Collection]) -> Iterator[str]:
-    """Topics in every language, and documents; documents that collections share come once.
-
-    A document with a title comes with it and without, so that its first sentence stands alone too.
-    """
-    seen: set[str] = set()
-    for collection in collections:
-        for language in collection.topic_languages:
-            yield from (topic.text for topic in collection.topics(language))
-        for document in collection.documents():
-            if document.contents not in seen:
-                seen.add(document.contents)
-                yield document.contents
-                if document.title and document.text:
-                    yield document.text

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from clir.corpora.bitext import Pair
-from clir.corpora.registry import is_collection
 from clir.experiments.search import Method, Sides
 from clir.experiments.training_data import training_pairs
 from clir.retrieval.psq import StructuredQueries
@@ -36,12 +34,11 @@ def translated(sides: Sides, method: Method, translator: Translator | Structured
 
 
 def bitext_reader(held_out: str) -> ReadPairs:
-    """Reads and cleans the bitext of a translation table, and frees it of the text of the collection `held_out`
-    (a name that is no collection holds nothing out)."""
-    collections = [held_out] if is_collection(held_out) and not Path(held_out).exists() else []
+    """Reads and cleans the bitext of a translation table, and frees it of the text of the collection, or of the file
+    of topics, `held_out`."""
 
     def read(specs: Sequence[str], language: str) -> list[Pair]:
-        pairs, reports = training_pairs(specs, [language], held_out=collections)
+        pairs, reports = training_pairs(specs, [language], held_out=[held_out])
         kept: dict[str, Any] = {step: report["kept"] for step, report in reports.items() if "kept" in report}
         say("bitext of the table: " + ", ".join(f"{count:,} pairs after {step}" for step, count in kept.items()))
         return pairs

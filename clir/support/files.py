@@ -148,10 +148,9 @@ def dump_json(value: Any, handle: IO[str]) -> None:
 
 def existing(path: str | Path, what: str) -> Path:
     """`path` if it is there; otherwise a UsageError that names what was looked for."""
-    path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise UsageError(f"{what} not found: {path}")
-    return path
+    return Path(path)
 
 
 def check_output(output: str | Path, inputs: Iterable[str | Path | None] = (), option: str = "--output") -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import sys
 import zlib
 from pathlib import Path
 from typing import IO, Any, cast
@@ -19,14 +21,17 @@ BLOCK = 1 << 18
 
 
 def open_unzipped(path: Path) -> IO[bytes]:
-    """The bytes of a file, unzipped if its first bytes are gzip's, to be read from the beginning.
+    """The bytes of a file, or of a pipe, unzipped if its first bytes are gzip's, to be read from the beginning.
 
     Reading raises one of BROKEN for a broken stream, and ClirError for one that unpacks to more than RATIO times the
     file's size.
     """
-    with open(path, "rb") as handle:
-        zipped = handle.read(len(MARK)) == MARK
-    return _reader(path, gzip.GzipFile(path), path.stat().st_size) if zipped else open(path, "rb")
+    handle = open(path, "rb")  # noqa: SIM115 - whoever reads closes it
+    # Looked at and not read: what is read of a pipe does not come again.
+    if not handle.peek(len(MARK)).startswith(MARK):
+        return handle
+    size = os.fstat(handle.fileno()).st_size if path.is_file() else sys.maxsize // RATIO
+    return _reader(path, gzip.GzipFile(fileobj=handle), size, handle)
 
 
 def unzipped(path: Path) -> bytes:
@@ -34,19 +39,20 @@ def unzipped(path: Path) -> bytes:
     data = path.read_bytes()
     if not data.startswith(MARK):
         return data
-    with _reader(path, gzip.GzipFile(fileobj=io.BytesIO(data)), len(data)) as handle:
+    packed = io.BytesIO(data)
+    with _reader(path, gzip.GzipFile(fileobj=packed), len(data), packed) as handle:
         return b"".join(iter(lambda: handle.read(BLOCK), b""))
 
 
-def _reader(path: Path, packed: gzip.GzipFile, size: int) -> IO[bytes]:
-    return cast(IO[bytes], io.BufferedReader(_Bounded(path, packed, size), BLOCK))
+def _reader(path: Path, packed: gzip.GzipFile, size: int, below: IO[bytes]) -> IO[bytes]:
+    return cast(IO[bytes], io.BufferedReader(_Bounded(path, packed, size, below), BLOCK))
 
 
 class _Bounded(io.RawIOBase):
-    """What a gzip stream of `size` bytes unpacks to, as long as that is in measure."""
+    """What a gzip stream of `size` bytes unpacks to, as long as that is in measure; `below` is closed with it."""
 
-    def __init__(self, path: Path, packed: gzip.GzipFile, size: int) -> None:
-        self._path, self._packed = path, packed
+    def __init__(self, path: Path, packed: gzip.GzipFile, size: int, below: IO[bytes]) -> None:
+        self._path, self._packed, self._below = path, packed, below
         self._left = max(FREE, RATIO * size)
 
     def readable(self) -> bool:
@@ -63,4 +69,5 @@ class _Bounded(io.RawIOBase):
 
     def close(self) -> None:
         self._packed.close()
+        self._below.close()
         super().close()

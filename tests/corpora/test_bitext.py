@@ -1,6 +1,7 @@
 """Bitext readers: Moses pairs, tab-separated files, TMX; what is dropped, what is refused."""
 
 import gzip
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -69,6 +70,38 @@ def test_tmx(name: str) -> None:
 def test_tagalog_is_found_in_a_filipino_tmx() -> None:
     write("b.tmx", TMX.replace('"sw-KE"', '"fil"'))
     assert read_bitext(["b.tmx"], ["tl"])[0].language == "tl"
+
+
+def test_formatting_in_a_word_leaves_it_whole_and_an_empty_variant_is_passed_over() -> None:
+    unit = """<tu><tuv xml:lang="en-GB"><seg> </seg></tuv>
+<tuv xml:lang="en-US"><seg>Click <bpt i="1">&lt;b&gt;</bpt>Save<ept i="1">&lt;/b&gt;</ept>.<ph>br</ph>Then</seg></tuv>
+<tuv xml:lang="sw"><seg>Bo<bpt i="1">x</bpt>fya</seg></tuv></tu>"""
+    write("b.tmx", f'<tmx version="1.4"><body>{unit}</body></tmx>')
+    assert read_bitext(["b.tmx"], ["sw"]) == [Pair("Click Save. Then", "Bofya", "sw")]
+
+
+def test_the_plain_code_is_the_language_of_a_record() -> None:
+    record = {
+        "id": "17",
+        "en_url": "http://x/en",
+        "en": "Hello",
+        "sw_url": "http://x/sw",
+        "sw": "Habari",
+        "ind": "Halo",
+    }
+    write("a.jsonl", json.dumps(record) + "\n")
+    assert read_bitext(["a.jsonl"], ["sw"]) == [Pair("Hello", "Habari", "sw")]
+    assert read_bitext(["a.jsonl"], ["id"]) == [Pair("Hello", "Halo", "id")]
+    write("b.jsonl", '{"en_GB": "Hello", "zh-Hant-TW": "x y"}\n')
+    assert read_bitext(["b.jsonl"], ["zh"]) == [Pair("Hello", "x y", "zh")]
+    write("c.jsonl", '{"en_url": "Hello", "sw": "Habari"}\n')
+    with pytest.raises(ClirError, match="no text in en"):
+        read_bitext(["c.jsonl"], ["sw"])
+
+
+def test_a_spec_longer_than_a_file_name_is_looked_at() -> None:
+    with pytest.raises(ClirError, match="neither a Moses pair"):
+        read_bitext(["+".join(f"corpus-number-{number}.en,corpus-number-{number}.sw" for number in range(12))], ["sw"])
 
 
 def test_tmx_entities_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,16 @@ def test_documents_without_text_are_kept_and_said(tmp_path: Path, capsys: pytest
     path = write(tmp_path / "docs.jsonl", '{"id": "a", "text": ""}\n{"id": "b", "text": "x"}\n')
     assert len(list(read_documents(path))) == 2
     assert capsys.readouterr().err == f"{path}: 1 of 2 documents have no text\n"
+
+
+def test_what_is_no_language_is_said_and_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "docs.jsonl"
+    tags = ["Swahili", "sw-KE", "java-17", ["en"], None]
+    path.write_text(
+        "".join(json.dumps({"id": f"d{at}", "text": "x", "language": tag}) + "\n" for at, tag in enumerate(tags))
+    )
+    assert [document.language for document in read_documents(path)] == ["sw", "sw", "", "", ""]
+    assert "2 of 5 documents name a language that is no code" in capsys.readouterr().err
 
 
 def test_a_folder_of_gzipped_and_plain_files_in_the_order_of_names(tmp_path: Path) -> None:

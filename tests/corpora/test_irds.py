@@ -103,6 +103,17 @@ def test_hc4_topics_of_chosen_fields(hc4: Path, shared_data: Path) -> None:
     assert refused == "hc4/fa/dev: unknown field of topics in fa 'narrative' (known: title, description)"
 
 
+def test_every_field_of_a_topic_is_what_may_not_be_taught(hc4: Path, shared_data: Path) -> None:
+    code = (
+        "from clir.corpora.held_out import _topic_texts\n"
+        "c = open_collection('hc4/fa/dev')\n"
+        "print(json.dumps([list(_topic_texts(c)), [c.topics_of([name], 'fa') for name in c.topic_fields('fa')]]))"
+    )
+    texts, fields = answer(code, hc4)
+    assert {text for topics in fields for _, text in topics} <= {text.strip() for text in texts}
+    assert len(texts) > 4 * len(fields[0])  # English and Persian titles and descriptions, and more
+
+
 def test_a_part_that_a_data_set_does_not_have(tmp_path: Path) -> None:
     done = run("open_collection('hc4/fa').topics()", tmp_path)
     assert "UsageError: hc4/fa has no topics in ir_datasets; a longer id may have them" in done.stderr

@@ -126,6 +126,22 @@ def test_ntrex_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         open_collection("ntrex-heldout/zu").topics()
 
 
+def test_a_translation_by_script_is_found_and_of_two_none_is_guessed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIR_DATA", str(tmp_path))
+    folder = tmp_path / "ntrex" / "NTREX-128"
+    folder.mkdir(parents=True)
+    (folder.parent / "DOCUMENT_IDS.tsv").write_text("x.1\nx.1\ny.2\ny.2\n")
+    for name in ("src.eng", "ref.aze-Latn", "ref.zho-CN", "ref.zho-TW"):
+        (folder / f"newstest2019-{name}.txt").write_text("1\n2\n3\n4\n")
+    assert open_collection("ntrex-heldout/az").topics() == [Topic("y.2-2", "4")]
+    with pytest.raises(
+        UsageError, match=r"Chinese is there as newstest2019-ref\.zho-CN\.txt, .*zho-TW\.txt in .*: copy"
+    ):
+        open_collection("ntrex-heldout/zh").topics()
+
+
 def test_afriqa_passages_as_distractors(data_root: Path) -> None:
     collection = open_collection("ntrex-heldout+afriqa/ha")
     assert collection.id == "ntrex-heldout+afriqa/ha"

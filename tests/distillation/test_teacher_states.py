@@ -1,5 +1,6 @@
 """Teacher states are what the teacher says, kept on disk, and computed once, also over kills."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from clir.corpora.bitext import Pair
 from clir.distillation import teacher as module
-from clir.distillation.teacher import states_key, teacher_states
+from clir.distillation.teacher import TeacherStates, states_key, teacher_states
 from clir.encoding import tower as tower_module
 from clir.encoding.encoder import TowerEncoder, load_encoder
 
@@ -104,3 +105,23 @@ def test_teacher_texts_and_length_decide_the_key(minilm: Path, turned: Path) -> 
     }
     assert len(keys) == 5
     assert states_key(encoder(minilm), texts, 16) in keys
+
+
+def test_few_shards_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OPEN_SHARDS", 3)
+    paths = [tmp_path / f"{number:08d}" for number in range(12)]
+    for number, path in enumerate(paths):
+        path.mkdir()
+        parts = {
+            "offsets": np.array([0, 1, 3]), "tokens": np.full((3, 4), number, np.float16),
+            "ids": np.full(3, number, np.int32), "sentence": np.full((2, 4), number, np.float32), "flops": np.ones(1),
+        }  # fmt: skip
+        for name, values in parts.items():
+            np.save(path / f"{name}.npy", values)
+    before = len(os.listdir("/proc/self/fd"))
+    states = TeacherStates(paths)
+    assert len(states) == 24 and states.flops == 12 and states.vocabulary == 12
+    batch = states.batch(range(24))
+    assert batch.tokens[:, 0, 0].tolist() == [at // 2 for at in range(24)]
+    # Those that are open, the one that was closed last, and what the batch still holds.
+    assert len(os.listdir("/proc/self/fd")) - before <= 5 * 4

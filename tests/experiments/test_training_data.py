@@ -8,8 +8,9 @@ from clir.corpora.bitext import Pair
 from clir.corpora.cleaning import remove_leaks
 from clir.corpora.collection import Document, Topic
 from clir.corpora.demo_collection import demo_file
+from clir.corpora.held_out import held_out_texts
 from clir.corpora.registry import open_collection
-from clir.experiments.training_data import held_out_texts, training_pairs
+from clir.experiments.training_data import training_pairs
 from clir.support.errors import UsageError
 
 PAIRS = (
@@ -145,3 +146,26 @@ def test_a_documents_first_sentence_is_found_without_its_title():
     )
     leak = Pair("A hand-dug well should be lined.", "Kisima kilichochimbwa kwa mkono kijengewe.", "sw")
     assert remove_leaks([leak], held_out_texts([Shelf(document)]))[1]["english is in the test"] == 1
+
+
+def test_files_of_ones_own_are_held_out(tmp_path):
+    (tmp_path / "topics.tsv").write_text("q1\tHow deep is the old well?\nq2\tWhere do goats sleep at night?\n")
+    (tmp_path / "topics.xml").write_text("<top>\n<title> Dry rivers of the north </title>\n</top>\n")
+    (tmp_path / "docs").mkdir()
+    record = (
+        '{"id": "d1", "contents": "Maize is stored in raised cribs.", "more": {"notes": ["Cribs keep rats away."]}}'
+    )
+    (tmp_path / "docs" / "a.jsonl").write_text(record + "\n")
+    names = [str(tmp_path / name) for name in ("topics.tsv", "topics.xml", "docs")]
+    leaks = [
+        "How deep is the old well?",
+        "Dry rivers of the north",
+        "Maize is stored in raised cribs.",
+        "Cribs keep rats away.",
+    ]
+    own = table(
+        tmp_path / "a.tsv", ((leaks[0], "a b"), (leaks[1], "c d"), (leaks[2], "e f"), ("g h", leaks[3]), PAIRS[2])
+    )
+    pairs, reports = training_pairs([own], ["sw"], held_out=names, cleaning=False)
+    assert [pair.english for pair in pairs] == [PAIRS[2][0]]
+    assert reports["leakage"] == {"kept": 1, "english is in the test": 3, "foreign is in the test": 1}

@@ -3,6 +3,8 @@
 import gzip
 import os
 import random
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,25 @@ def test_a_pipe_is_read_too() -> None:
     os.write(start, gzip.compress(b"one\n"))
     os.close(start)
     assert unzipped(Path(f"/dev/fd/{end}")) == b"one\n"
+    os.close(end)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_nothing_of_a_slow_pipe_is_lost(packed: bool) -> None:
+    end, start = os.pipe()
+    data = gzip.compress(TEXT) if packed else TEXT
+
+    def write() -> None:
+        for at in range(0, len(data), 97):
+            os.write(start, data[at : at + 97])
+            time.sleep(0.001)
+        os.close(start)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with open_unzipped(Path(f"/dev/fd/{end}")) as handle:
+        assert handle.read() == TEXT
+    writer.join()
     os.close(end)
 
 

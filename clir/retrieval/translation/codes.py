@@ -68,7 +68,7 @@ def _codes(tokens: Iterable[str], shape: re.Pattern[str]) -> dict[str, str]:
 def _one(codes: dict[str, str], language: str, role: str, model: str) -> str:
     if language in codes:
         return language
-    found = languages.first_of(language, codes)
+    found = languages.code_for(language, codes)
     if found is None:
         raise UsageError(f"{model} has no {role} language {language!r} (it has: {', '.join(sorted(codes))})")
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clir.corpora.collection import Topic
-from clir.corpora.languages import first_of
+from clir.corpora.languages import code_for
 from clir.corpora.languages import language as canonical
 from clir.retrieval.translation.translator import Untranslated, word_by_word
 from clir.retrieval.translation.words import keyed, keys, words
@@ -166,7 +166,7 @@ class DictionaryTranslator:
     def dictionary(self) -> Dictionary:
         """What is in the file."""
         found = read_dictionary(self.path)
-        if first_of(self.source, [found.language or self.source]) is None:
+        if code_for(self.source, [found.language or self.source]) is None:
             raise UsageError(f"{self.path} translates from {found.language!r}, not from {self.source!r}")
         return found
 

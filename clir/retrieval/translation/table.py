@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -196,10 +197,22 @@ def write_table(table: TranslationTable, path: str | Path) -> None:
 
 def is_table(path: str | Path) -> bool:
     """Whether `path` is a file whose first line is a translation table's header."""
-    if not Path(path).is_file() or not str(path).endswith(ENDINGS):
+    if not os.path.isfile(path) or not str(path).endswith(ENDINGS):
         return False
     with open_text(path, "translation table") as lines:
         return tuple(lines.readline().rstrip("\r\n").split("\t")) == HEADER
+
+
+def lacks_header(path: str | Path) -> bool:
+    """Whether `path` is a file that begins like a table of probabilities, but without the header."""
+    if not os.path.isfile(path) or not str(path).endswith(ENDINGS):
+        return False
+    with open_text(path, "translation table") as lines:
+        first = lines.readline().rstrip("\r\n").split("\t")
+    try:
+        return len(first) == len(HEADER) and 0 < float(first[2]) <= 1
+    except ValueError:
+        return False
 
 
 def read_table(path: str | Path, source: str, target: str = "en") -> TranslationTable:

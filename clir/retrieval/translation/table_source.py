@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,8 +17,10 @@ from clir.corpora.collection import Topic
 from clir.corpora.languages import language as canonical
 from clir.corpora.languages import same_language
 from clir.retrieval.translation.table import (
+    HEADER,
     TranslationTable,
     is_table,
+    lacks_header,
     learn_table,
     learning,
     pairs_digest,
@@ -109,10 +112,14 @@ def table_source(
     source, target = canonical(source), canonical(target)
     if is_table(what):
         return TableFile(existing(what, "translation table"), source, target)
+    if lacks_header(what):
+        raise UsageError(
+            f"{what} looks like a translation table without its first line: {', '.join(HEADER)}, with tabs between"
+        )
     foreign = [code for code in (source, target) if code != "en"]
     if len(foreign) != 1:
         raise UsageError(f"bitext has English on one side: no table from {source!r} into {target!r} comes of {what}")
-    specs = (what,) if Path(what).exists() else tuple(what.split("+"))
+    specs = (what,) if os.path.exists(what) else tuple(what.split("+"))
     for one in parse_specs(specs, foreign):
         if not same_language(one.language, foreign[0]):
             raise UsageError(

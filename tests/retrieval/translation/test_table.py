@@ -16,6 +16,7 @@ from clir.retrieval.translation.table import (
     read_table,
     write_table,
 )
+from clir.retrieval.translation.table_source import table_source
 from clir.support.errors import ClirError, UsageError
 
 PAIRS = [
@@ -127,3 +128,11 @@ def test_bitext_is_no_table(tmp_path: Path) -> None:
     assert not is_table(tmp_path / "b.tsv")
     assert not is_table(tmp_path / "none.tsv")
     assert is_table(tmp_path / "t.tsv.gz")
+
+
+def test_a_table_without_its_header_is_not_taken_for_bitext(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("maji\twater\t0.9\nmaji\tjuice\t0.1\n")
+    with pytest.raises(UsageError, match="without its first line: source, target, probability"):
+        table_source(str(tmp_path / "t.tsv"), "sw", "en")
+    (tmp_path / "b.tsv").write_text("water\tmaji\tCC-BY 2.0\n")
+    assert table_source(str(tmp_path / "b.tsv"), "sw", "en").table().frame["source"].to_list() == ["maji"]

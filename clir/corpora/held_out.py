@@ -1,0 +1,70 @@
+"""The texts that a student may not be taught: what collections, and files of one's own, are asked and hold."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from clir.corpora.collection import Collection, WithTopicFields
+from clir.corpora.files import document_files, json_records
+from clir.corpora.registry import open_collection
+from clir.support.files import open_text
+
+JSON_ENDINGS = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
+_MARKUP = re.compile("<[^<>]*>")
+
+
+def held_out_texts(names: Iterable[str | Collection]) -> Iterator[str]:
+    """Topics in every language and field, and documents; documents that collections share come once.
+
+    A document with a title comes with it and without, so that its first sentence stands alone too. A name may be a
+    file of topics or documents, or a folder of such: all strings of JSON lines, every column of a table but the first,
+    or whole lines. Raises UsageError for a name that is neither.
+    """
+    seen: set[str] = set()
+    for name in names:
+        if isinstance(name, str) and os.path.exists(name):
+            yield from _file_texts(name)
+            continue
+        collection = open_collection(name) if isinstance(name, str) else name
+        yield from _topic_texts(collection)
+        for document in collection.documents():
+            if document.contents not in seen:
+                seen.add(document.contents)
+                yield document.contents
+                if document.title and document.text:
+                    yield document.text
+
+
+def _topic_texts(collection: Collection) -> Iterator[str]:
+    if isinstance(collection, WithTopicFields):
+        yield from collection.topic_texts()
+        return
+    for language in collection.topic_languages:
+        yield from (topic.text for topic in collection.topics(language))
+
+
+def _file_texts(name: str) -> Iterator[str]:
+    for path in document_files(name):
+        with open_text(path, "held-out text") as lines:
+            if str(path).endswith(JSON_ENDINGS):
+                for _, record in json_records(lines, path):
+                    yield from _strings(record)
+            else:
+                yield from (_MARKUP.sub(" ", text) for line in lines for text in _columns(line))
+
+
+def _columns(line: str) -> list[str]:
+    columns = line.rstrip("\r\n").split("\t")
+    return columns[1:] or columns
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every string in a JSON value, keys apart."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _strings(part)
