@@ -48,22 +48,29 @@ def work(options: argparse.Namespace) -> None:
     """Run what is missing, then print and write the results."""
     from pathlib import Path
 
-    from clir.experiments.comparison.plan import read_plan
     from clir.support.command import at_least_one, use_threads
 
     at_least_one(options, "threads")
+    use_threads(options.threads)
+    from clir.experiments.comparison.plan import read_plan
+
     plan = read_plan(options.recipe).part(options.losses, options.seeds)
     cells = plan.cells()
+    from clir.experiments.comparison.bitext import check_bitext
     from clir.experiments.comparison.run import Workplace, is_done, line_of, run_comparison
+    from clir.support.errors import UsageError
     from clir.support.progress import say
 
+    if Path(options.output).exists() and not Path(options.output).is_dir():
+        raise UsageError(f"--output {options.output} is a file: name a folder")
+    if not options.tables_only:
+        check_bitext(plan)
     place = Workplace(Path(options.output), options.device, options.threads, drop_students=options.drop_students)
     if options.dry_run:
         for cell in cells:
             state = "done" if is_done(plan, place, line_of(cell, place)) else "to do"
             print(f"{state}\t{cell.loss}\t{cell.budget.label}\tseed {cell.seed}\t{place.student(cell)}")
         return
-    use_threads(options.threads)
     if not options.tables_only:
         for line in run_comparison(plan, place):
             if line.cell:

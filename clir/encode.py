@@ -266,6 +266,7 @@ def _check_combination(options: argparse.Namespace) -> None:
     _goes_with(options, FACTORY, options.factory, "--factory")
     _goes_with(options, ENCODING, options.corpus, "--corpus")
     _goes_with(options, ("tokens",), options.corpus, "--corpus")
+    _goes_with(options, ("encoder", "documents_by"), not options.merge, "what is encoded or searched, not with --merge")
     _goes_with(options, ("factory",), not (options.tokens or options.merge or options.shard), "a whole dense index")
     _goes_with(options, ("factory",), not options.from_embeddings, "--from-index, once the vectors are imported")
     _goes_with(options, ("processes",), not options.shard, "all the work, not with --shard")

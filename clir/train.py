@@ -22,6 +22,8 @@ python -m clir.train --teacher encoders/models/all-MiniLM-L6-v2 --student {E5} -
     --language sw --loss mse --output encoders/students/sw-minilm
 """
 # Options that are keys of a recipe, by the recipe's name.
+# Pairs of the earlier languages for each new one.
+REPLAY = 0.5
 RECIPE_OPTIONS = (
     "teacher", "student", "loss", "steps", "epochs", "batch_size", "accumulation", "learning_rate", "warmup",
     "schedule", "max_tokens", "english_replay", "freeze_layers", "freeze_embeddings", "head", "pairs_per_language",
@@ -130,8 +132,9 @@ def parser() -> Parser:
     more = parser.add_argument_group("more languages for a student")
     more.add_argument("--continue-from", metavar="STUDENT", help="start from this student, and keep its languages")
     more.add_argument(
-        "--replay", type=float, default=0.5, metavar="SHARE",
-        help="pairs of the earlier languages that come along, as a share of the new ones (default: 0.5; 0 for none)",
+        "--replay", type=float, metavar="SHARE",
+        help="pairs of the earlier languages that come along, as a share of the new ones "
+        f"(default: {REPLAY}; 0 for none)",
     )  # fmt: skip
     return parser
 
@@ -192,6 +195,7 @@ def work(options: argparse.Namespace) -> None:
 def _recipe(options: argparse.Namespace) -> Recipe:
     from clir.distillation.recipe import read_recipe, with_loss_options
     from clir.support.errors import UsageError
+    from clir.support.settings import read_yaml
 
     overrides = {name: getattr(options, name) for name in RECIPE_OPTIONS}
     given = {
@@ -201,6 +205,9 @@ def _recipe(options: argparse.Namespace) -> Recipe:
         "patience": options.patience,
     }
     if stopping := {key: value for key, value in given.items() if value is not None}:
+        by = options.stop_by or (options.recipe and read_yaml(options.recipe).get("early_stopping"))
+        if not by:
+            raise UsageError(f"--{next(iter(stopping)).replace('search', 'stop-search')} needs --early-stopping")
         overrides["early_stopping"] = stopping
     if not options.recipe and not overrides["teacher"]:
         raise UsageError("--teacher is needed (or a --recipe that names one)")
@@ -210,15 +217,19 @@ def _recipe(options: argparse.Namespace) -> Recipe:
 
 def _continued(options: argparse.Namespace) -> Earlier | None:
     """Fill in the start and the teacher of a student that is continued; its earlier training."""
+    from clir.support.errors import UsageError
+
     if options.continue_from is None:
+        if options.replay is not None:
+            raise UsageError("--replay is for pairs of an earlier training: it needs --continue-from")
         return None
     from clir.experiments.continuing import earlier_training
-    from clir.support.errors import UsageError
 
     if options.student:
         raise UsageError("--continue-from is the student to start from: leave out --student")
-    if options.replay < 0:
-        raise UsageError("--replay must not be negative")
+    options.replay = REPLAY if options.replay is None else options.replay
+    if not 0 <= options.replay < float("inf"):
+        raise UsageError("--replay is a share, 0 or more")
     earlier = earlier_training(options.continue_from)
     options.student, options.teacher = options.continue_from, options.teacher or earlier.teacher
     return earlier

@@ -63,15 +63,20 @@ class Lesson:
         }
 
     def within(self, recipe: Recipe, before: float = 0.0) -> Lesson:
-        """The lesson cut at the last whole step that `recipe.flops` allows, one step at the least.
+        """The lesson cut at the last whole step that `recipe.flops` allows.
 
-        `before`: operations that are spent already.
+        `before`: operations that are spent already. Raises UsageError if it allows none.
         """
         if recipe.flops is None:
             return self
         spent = before + self.states.flops + self._flops(recipe).sum(axis=0).cumsum()
         allowed = int((spent[recipe.accumulation - 1 :: recipe.accumulation] <= recipe.flops).sum())
-        return dataclasses.replace(self, order=self.order[: max(1, allowed) * recipe.accumulation])
+        if not allowed:
+            least = float(spent[min(recipe.accumulation, len(spent)) - 1])
+            raise UsageError(
+                f"flops: {recipe.flops:.3g} pay for no step; with the teacher's work one takes {least:.3g}"
+            )
+        return dataclasses.replace(self, order=self.order[: allowed * recipe.accumulation])
 
     def _flops(self, recipe: Recipe) -> NDArray[np.float64]:
         """(3, batches) operations of student, loss and transport in each batch."""

@@ -39,7 +39,7 @@ class Recipe(BaseModel):
     teach anything.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     teacher: str
     student: str

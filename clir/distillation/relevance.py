@@ -39,7 +39,7 @@ class PassageOptions(BaseModel):
     about 1).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     corpus: str
     count: int = Field(default=16, ge=2)
     scorer: str = ITSELF

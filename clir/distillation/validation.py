@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clir.corpora.bitext import Pair
+from clir.support.errors import UsageError
 
 if TYPE_CHECKING:
     from clir.distillation.teacher import TeacherStates
@@ -29,7 +30,7 @@ class EarlyStopping(BaseModel):
     search: `dense`, by sentence vectors, or `late`, by tokens over every document.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     by: str = BITEXT
     every: int = Field(default=50, ge=1)
     patience: int = Field(default=3, ge=1)
@@ -47,8 +48,13 @@ class EarlyStopping(BaseModel):
 def held_out_pairs(pairs: Sequence[Pair], count: int) -> tuple[list[Pair], list[Pair]]:
     """`pairs` without, and the, `count` that are held out, drawn alike from every language.
 
-    No English sentence stands on both sides. The draw depends on nothing but the pairs.
+    No English sentence stands on both sides. The draw depends on nothing but the pairs. Raises UsageError if nothing
+    would be left to train on.
     """
+    if count >= len(pairs):
+        raise UsageError(
+            f"early stopping holds out {count:,} of {len(pairs):,} pairs: set pairs of early_stopping lower"
+        )
     groups: dict[str, list[int]] = {}
     for at in np.random.default_rng(0).permutation(len(pairs)):
         groups.setdefault(pairs[at].language, []).append(int(at))

@@ -143,6 +143,9 @@ def _spec(folder: Path, modules: list[tuple[str, Path]], prompt: str) -> TowerSp
     unknown = set(names) - {"Transformer", "Pooling", "Dense", "Normalize", "Dropout"}
     if unknown or transformer is None or pooling_folder is None or names[0] != "Transformer" or len(heads) > 1:
         raise UnsupportedModel(f"{folder}: a tower of modules {', '.join(names)} is not supported")
+    computing = [name for name in names if name != "Dropout"]
+    if "Normalize" in computing[:-1]:
+        raise UnsupportedModel(f"{folder}: modules after Normalize ({', '.join(names)}) are not supported")
     pooling = _json(pooling_folder / "config.json")
     mode = _pooling_mode(pooling_folder, pooling)
     if heads:

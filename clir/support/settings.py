@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,32 @@ def read_yaml(path: str | Path, kind: str = "recipe") -> dict[str, Any]:
 
     with open_text(path, kind) as handle:
         try:
-            values = yaml.safe_load(handle)
+            values = yaml.load(handle, Loader=_refusing_repeats())
         except yaml.YAMLError as error:
             raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path} is not a {kind}: it must be keys and values")
     return values
+
+
+@functools.cache
+def _refusing_repeats() -> Any:
+    """YAML's safe loader, but a key that stands twice in one place is an error: one of the two would be dropped."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    def mapping(loader: Any, node: Any) -> dict[Any, Any]:
+        keys = [
+            loader.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"
+        ]
+        if repeated := next((key for at, key in enumerate(keys) if key in keys[:at]), None):
+            raise yaml.constructor.ConstructorError(None, None, f"the key {repeated} is there twice", node.start_mark)
+        return loader.construct_mapping(node, deep=True)
+
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    return Loader
 
 
 def first_mistake(error: ValidationError, hidden: Collection[str] = ()) -> tuple[str, str, bool]:

@@ -90,6 +90,25 @@ def test_a_killed_run_goes_on_to_the_same_bytes_and_passes_over_a_partial_checkp
     assert not list(folder.glob(".killed*"))
 
 
+def test_a_living_training_is_not_swept_away_by_another(folder: Path, minilm: Path) -> None:
+    running = subprocess.Popen(
+        command(minilm, "shared"), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 240
+    while not checkpoints(folder, "shared"):
+        assert running.poll() is None and time.monotonic() < deadline, running.stderr and running.stderr.read()
+        time.sleep(0.005)
+    running.send_signal(signal.SIGSTOP)
+    try:
+        other = train(folder, minilm, "shared", "--seed", "2")
+    finally:
+        running.send_signal(signal.SIGCONT)
+    assert (other.returncode, other.stdout) == (2, "")
+    assert "a training by another recipe or on other pairs is at work for the same output" in other.stderr
+    _, said = running.communicate()
+    assert running.returncode == 0, said
+
+
 def test_a_finished_student_is_reused_and_another_recipe_refused(folder: Path, minilm: Path, whole: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
     same = train(folder, minilm, "whole")

@@ -178,12 +178,20 @@ def test_no_space_left(desk, door, minilm, checkpoint_steps, megabytes, reason):
         (("--steps", "0"), "options: steps: input should be greater than or equal to 1"),
         (("--batch-size", "99"), "12 sentence pairs do not fill a batch of 99"),
         (("--held-out", "demo/xx"), "unknown language 'xx'"),
+        (("--replay", ".5"), "--replay is for pairs of an earlier training: it needs --continue-from"),
+        (("--every", "5"), "--every needs --early-stopping"),
+        (("--stop-search", "late"), "--stop-search needs --early-stopping"),
+        (("--early-stopping", "bitext"), "early stopping holds out 500 of 12 pairs: set pairs of early_stopping lower"),
+        (("--precision", "fp16"), "precision: fp16 is for GPUs; on a processor there are bf16 and fp32"),
+        (("--recipe", "poor.yaml"), "flops: 1e+03 pay for no step; with the teacher's work one takes"),
+        (("--output", "text.en/student"), "cannot write text.en/student"),
         (("--threads", "0"), "--threads must be at least 1, not 0"),
         (("--output", "docs.jsonl"), "docs.jsonl holds something else: choose another --output, or remove it"),
     ],
 )
 def test_wrong_use(refusal, desk, minilm, options, message):
     (desk / "empty").mkdir()
+    (desk / "poor.yaml").write_text("flops: 1000\n")
     (desk / "typo.yaml").write_text("batchsize: 3\n")
     (desk / "lost.yaml").write_text("loss: {name: ot, epsilom: 0.1}\n")
     (desk / "list.yaml").write_text("- steps\n")

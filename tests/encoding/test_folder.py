@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,12 +86,13 @@ def test_pickled_weights_are_not_loaded(variant: Variant) -> None:
         encoder.fingerprint("query")
 
 
-def with_head(minilm: Path, folder: Path, activation: torch.nn.Module | None) -> Path:
+def with_head(minilm: Path, folder: Path, activation: torch.nn.Module | None, *, of_unit_vectors: bool = False) -> Path:
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer
 
     dense = Dense(384, 16, activation_function=activation)
-    model = SentenceTransformer(modules=[Transformer(str(minilm)), Pooling(384), dense], device="cpu")
+    between = [Normalize()] if of_unit_vectors else []
+    model = SentenceTransformer(modules=[Transformer(str(minilm)), Pooling(384), *between, dense], device="cpu")
     model.save(str(folder), create_model_card=False)
     return folder
 
@@ -106,10 +108,13 @@ def test_a_pickled_head_is_not_loaded(minilm: Path, tmp_path: Path, activation: 
             use()
 
 
-def test_modules_that_a_tower_does_not_compute_are_left_to_sentence_transformers(minilm: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("head", [{"activation": torch.nn.Tanh()}, {"activation": None, "of_unit_vectors": True}])
+def test_modules_that_a_tower_does_not_compute_are_left_to_sentence_transformers(
+    minilm: Path, tmp_path: Path, head: dict[str, Any]
+) -> None:
     from sentence_transformers import SentenceTransformer
 
-    folder = with_head(minilm, tmp_path / "tanh", torch.nn.Tanh())
+    folder = with_head(minilm, tmp_path / "head", **head)
     encoder = load_encoder(str(folder))
     assert isinstance(encoder, SentenceTransformerEncoder)
     theirs = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
@@ -118,8 +123,8 @@ def test_modules_that_a_tower_does_not_compute_are_left_to_sentence_transformers
     np.testing.assert_allclose(encoder.encode_documents(texts), theirs.encode_document(texts), atol=1e-6)
     assert (encoder.dimension, encoder.encode_queries(texts).dtype) == (16, np.float32)
     before = encoder.fingerprint("query")
-    settings = json.loads((folder / "2_Dense" / "config.json").read_text())
-    rewrite(folder / "2_Dense" / "config.json", json.dumps(settings | {"bias": False}))
+    dense = next(folder.glob("*_Dense")) / "config.json"
+    rewrite(dense, json.dumps(json.loads(dense.read_text()) | {"bias": False}))
     assert encoder.fingerprint("query") != before
 
 

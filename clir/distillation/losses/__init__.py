@@ -36,7 +36,7 @@ SingleLoss = Annotated[
 class Term(BaseModel):
     """One loss of a sum, with its weight."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     weight: float = Field(default=1.0, gt=0)
     loss: SingleLoss
 

@@ -21,7 +21,7 @@ class LossOptions(BaseModel, abc.ABC):
     do; both for one forward pass over `texts` pairs of m student and n teacher tokens.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     needs: ClassVar[frozenset[str]] = frozenset()
     sentences: ClassVar[bool] = False
 

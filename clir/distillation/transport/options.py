@@ -19,7 +19,7 @@ class Solver(BaseModel, abc.ABC):
     The plan is a differentiable function of the cost if gradients are enabled and the solver is smooth.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @abc.abstractmethod
     def __call__(self, cost: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

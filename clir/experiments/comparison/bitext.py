@@ -47,6 +47,14 @@ def comparison_pairs(plan: Plan, folder: Path) -> tuple[list[Pair], Reports]:
     return pairs, reports
 
 
+def check_bitext(plan: Plan) -> None:
+    """Raise UsageError for bitext that is not there or has no language, and for languages that it does not have."""
+    found = {source.language for source in parse_specs(plan.bitext, [])}
+    for code in plan.languages or ():
+        if language(code) not in found:
+            raise UsageError(f"languages: the bitext has no pairs of {language(code)}")
+
+
 def kept_reports(folder: Path) -> Reports:
     """What was dropped of the pairs that lie in `folder`; empty if none do."""
     return dict(_made(folder / KEPT).get("pairs by step", {}))

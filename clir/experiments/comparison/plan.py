@@ -28,7 +28,7 @@ class Budget(BaseModel):
     """How much a student is trained: by optimiser steps, passes over the bitext, or floating-point operations, and
     on how many sentence pairs a language (None: all)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     steps: int | None = Field(default=None, ge=1)
     epochs: float | None = Field(default=None, gt=0)
     flops: float | None = Field(default=None, gt=0)
@@ -45,7 +45,7 @@ class Budget(BaseModel):
         """The budget in words."""
         amount = (
             f"{self.steps} steps" if self.steps
-            else f"{self.flops:.3g} FLOPs" if self.flops
+            else f"{self.flops:.6g} FLOPs" if self.flops
             else f"{self.epochs or 1:g} epochs"
         )  # fmt: skip
         return amount + (f", {self.pairs} pairs" if self.pairs else "")
@@ -87,7 +87,7 @@ class Plan(BaseModel):
     topics and with their English.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     teachers: tuple[str, ...] = Field(min_length=1)
     students: tuple[str, ...] | None = None
     losses: dict[str, Loss] = Field(min_length=1)
@@ -114,8 +114,15 @@ class Plan(BaseModel):
     @field_validator("losses", mode="before")
     @classmethod
     def _names_are_losses(cls, value: Any) -> Any:
-        """A list of names stands for losses of these names."""
-        return {str(name): name for name in value} if isinstance(value, list) else value
+        """A name, or a list of names, stands for losses of these names."""
+        names = [value] if isinstance(value, str) else value
+        if not isinstance(names, list):
+            return value
+        if other := next((name for name in names if not isinstance(name, str)), None):
+            raise ValueError(f"{other} needs a name of its own: NAME: {other}")
+        if len(set(names)) < len(names):
+            raise ValueError("a loss is there twice")
+        return {name: name for name in names}
 
     @field_validator("bitext")
     @classmethod
@@ -182,8 +189,13 @@ class Plan(BaseModel):
         folders: dict[str, Cell] = {}
         for cell in cells:
             if (other := folders.setdefault(cell.folder, cell)) is not cell:
-                raise UsageError(f"{other.loss!r} and {cell.loss!r} would lie in one folder, {cell.folder}: rename one")
+                raise UsageError(f"{_said(other)} and {_said(cell)} would lie in one folder, {cell.folder}: rename one")
         return cells
+
+
+def _said(cell: Cell) -> str:
+    """What tells a cell from the others of its seed."""
+    return f"{cell.loss!r} ({cell.budget.label}; {cell.recipe.teacher}, {cell.recipe.student})"
 
 
 def read_plan(path: str | Path) -> Plan:

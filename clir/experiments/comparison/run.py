@@ -125,9 +125,11 @@ def _qrels(collection: Collection) -> Qrels:
 
 
 def is_done(plan: Plan, place: Workplace, line: Line) -> bool:
-    """Whether every search of a line is there."""
+    """Whether every search of a line is there, and the manifest of its student, which says what it cost."""
     wanted = [(name, method) for name in plan.collections for method in methods(plan, line)]
-    return all(finished(plan, place, line, name, method) for name, method in wanted)
+    if not all(finished(plan, place, line, name, method) for name, method in wanted):
+        return False
+    return line.cell is None or (place.student(line.cell) / META).exists()
 
 
 def finished(plan: Plan, place: Workplace, line: Line, collection: str, method: str) -> bool:

@@ -139,6 +139,13 @@ def test_again_trains_nothing_and_a_deleted_cell_comes_back_the_same(
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("/6] ") == 1 and "[6/6] a & b, 3 steps, 50 pairs, seed 2" in done.stderr
     assert scores(folder / "less") == before
+    # Its scores are there, but what it cost is not.
+    shutil.rmtree(folder / "less/students" / cell)
+    assert compare(folder, "less", "--dry-run").stdout.count("to do") == 1
+    done = compare(folder, "less")
+    assert done.returncode == 0 and done.stderr.count("/6] ") == 1, done.stderr
+    assert numbers(folder / "less").keys() == numbers(folder / "whole").keys()
+    assert all(row["training_flops"] for row in numbers(folder / "less").values() if row["budget"])
     again = compare(folder, "less", "--json")
     assert "/6] " not in again.stderr
     assert {row["system"] for row in json.loads(again.stdout)} >= {"ot", "the same", "a & b", "undistilled", "oracle"}
@@ -186,6 +193,37 @@ def test_a_killed_comparison_ends_with_the_same_numbers(folder: Path, whole: sub
     done = compare(folder, "cut")
     assert done.returncode == 0, done.stderr
     assert scores(folder / "cut") == scores(folder / "whole")
+
+
+def test_threads_bound_torch_too(folder: Path) -> None:
+    code = (
+        "import clir.compare\n"
+        "status = clir.compare.main('--recipe plan.yaml --output none --dry-run --threads 1'.split())\n"
+        "import torch\n"
+        "assert (status, torch.get_num_threads()) == (0, 1), torch.get_num_threads()"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bitext": "sw=nope.tsv"}, "bitext not found: nope.tsv"),
+        ({"bitext": "plan.yaml,plan.yaml"}, "no language for the bitext"),
+        ({"languages": "ha"}, "languages: the bitext has no pairs of ha"),
+    ],
+)
+def test_bitext_that_is_not_there_is_said_before_anything_is_searched(
+    folder: Path, change: dict[str, str], message: str
+) -> None:
+    plan = yaml.safe_load((folder / "plan.yaml").read_text()) | change
+    (folder / "wrong.yaml").write_text(yaml.safe_dump(plan))
+    for more in ([], ["--dry-run"]):
+        done = compare(folder, "wrong", "--recipe", "wrong.yaml", *more)
+        assert (done.returncode, done.stdout) == (2, "") and message in done.stderr, done.stderr
+    assert not (folder / "wrong").exists()
 
 
 def test_nothing_done_yet_is_said(folder: Path) -> None:

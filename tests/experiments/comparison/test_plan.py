@@ -74,6 +74,9 @@ def test_a_folder_name_is_one_whatever_a_loss_is_called() -> None:
         ({"losses": []}, "here: losses: dictionary should have at least 1 item"),
         ({"losses": {"oracle": "ot"}}, "here: losses: oracle is the name of a line that is there anyway"),
         ({"training": {"seed": 3}}, "here: training: seed has its own place in a comparison"),
+        ({"losses": [{"name": "ot"}]}, "here: losses: {'name': 'ot'} needs a name of its own"),
+        ({"losses": ["mse", "mse"]}, "here: losses: a loss is there twice"),
+        ({"budgets": [{"epochs": float("inf")}]}, "here: budgets.0.epochs: input should be a finite number"),
         ({"baseline": "BM25"}, "here: baseline: BM25 is no loss of this comparison, nor undistilled or oracle"),
         ({"baseline": "cosine"}, "here: baseline: cosine is no loss of this comparison, nor undistilled"),
         ({"seeds": [1, 1]}, "here: seeds: one comes twice"),
@@ -94,8 +97,12 @@ def test_a_key_that_recipes_do_not_have_is_refused() -> None:
 
 
 def test_names_that_would_share_a_folder_are_refused() -> None:
-    with pytest.raises(UsageError, match="'a b' and 'a-b' would lie in one folder"):
+    with pytest.raises(UsageError, match=r"'a b' .* and 'a-b' .* would lie in one folder"):
         parse_plan(SMALL | {"losses": {"a b": "ot", "a-b": "mse"}}, "here").cells()
+    with pytest.raises(UsageError, match=r"\(1 epochs; x/one, .* and .* \(1 epochs; y/one, .* in one folder"):
+        parse_plan(SMALL | {"losses": "ot", "teachers": ["x/one", "y/one"], "students": None}, "here").cells()
+    budgets = [{"flops": 1.0001e15}, {"flops": 1.0002e15}]
+    assert len({cell.folder for cell in parse_plan(SMALL | {"losses": "ot", "budgets": budgets}, "here").cells()}) == 2
 
 
 def test_measures_go_by_their_own_names() -> None:
