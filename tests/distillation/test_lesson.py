@@ -266,3 +266,14 @@ def test_the_digest_depends_on_every_text_and_the_order(pairs: list[Pair]) -> No
     digests = [pairs_digest(given) for given in (pairs, changed, pairs[::-1], pairs[:-1])]
     assert len(set(digests)) == 4
     assert digests[0] == pairs_digest(list(pairs))
+
+
+def test_a_budget_pays_for_whole_steps_or_is_refused(minilm: Path, pairs: list[Pair]) -> None:
+    made, _ = lesson(minilm, pairs[:16])
+    whole = recipe(accumulation=2)
+    spent = made.states.flops + made._flops(whole).sum(axis=0).cumsum()
+    for steps in (1, 2):
+        cut = made.within(recipe(accumulation=2, flops=float(spent[2 * steps - 1])))
+        assert len(cut.order) == 2 * steps
+    with pytest.raises(UsageError, match=r"flops: .* pay for no step; with the teacher's work one takes"):
+        made.within(recipe(accumulation=2, flops=float(spent[1]) * 0.999))

@@ -183,15 +183,12 @@ def test_no_space_left(desk, door, minilm, checkpoint_steps, megabytes, reason):
         (("--stop-search", "late"), "--stop-search needs --early-stopping"),
         (("--early-stopping", "bitext"), "early stopping holds out 500 of 12 pairs: set pairs of early_stopping lower"),
         (("--precision", "fp16"), "precision: fp16 is for GPUs; on a processor there are bf16 and fp32"),
-        (("--recipe", "poor.yaml"), "flops: 1e+03 pay for no step; with the teacher's work one takes"),
-        (("--output", "text.en/student"), "cannot write text.en/student"),
         (("--threads", "0"), "--threads must be at least 1, not 0"),
         (("--output", "docs.jsonl"), "docs.jsonl holds something else: choose another --output, or remove it"),
     ],
 )
 def test_wrong_use(refusal, desk, minilm, options, message):
     (desk / "empty").mkdir()
-    (desk / "poor.yaml").write_text("flops: 1000\n")
     (desk / "typo.yaml").write_text("batchsize: 3\n")
     (desk / "lost.yaml").write_text("loss: {name: ot, epsilom: 0.1}\n")
     (desk / "list.yaml").write_text("- steps\n")
@@ -214,6 +211,10 @@ def test_bad_bitext(refusal, desk, minilm, file, content, message):
     (desk / file).write_text(content)
     specification = "text.en,text.sw" if file == "text.sw" else file
     assert message in refusal(desk, *train(minilm, "student", "--bitext", specification), status=1)
+
+
+def test_an_output_that_cannot_be_is_said_before_the_models_are_read(refusal, desk, minilm):
+    assert "cannot write text.en/student" in refusal(desk, *train(minilm, "text.en/student"), status=1)
 
 
 def test_what_was_dropped_is_written_where_it_is_asked_for(door, desk, minilm):
