@@ -42,9 +42,11 @@ def test_held_out_pairs_are_drawn_alike_from_languages_and_share_no_english() ->
     assert len(kept) == len(pairs) - 3 - 2 * 6
 
 
-def test_asking_for_more_than_there_are_holds_out_everything() -> None:
+def test_holding_out_everything_is_refused() -> None:
     pairs = [Pair("one", "moja", "sw"), Pair("two", "mbili", "sw")]
-    assert held_out_pairs(pairs, 5) == ([], pairs)
+    for count in (2, 5):
+        with pytest.raises(UsageError, match=f"early stopping holds out {count} of 2 pairs"):
+            held_out_pairs(pairs, count)
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ def test_the_share_can_be_chosen_or_nothing(door: Any, desk: Path) -> None:
     ("more", "status", "message"),
     [
         (("--student", "sw"), 2, "--continue-from is the student to start from: leave out --student"),
-        (("--replay", "-1"), 2, "--replay must not be negative"),
+        (("--replay", "-1"), 2, "--replay is a share, 0 or more"),
         (("--continue-from", "ha.tsv"), 2, "ha.tsv is no student that can be continued"),
     ],
 )
