@@ -41,7 +41,8 @@ def _refusing_repeats() -> Any:
             loader.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"
         ]
         if repeated := [key for at, key in enumerate(keys) if key in keys[:at]]:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {repeated[0]} is there twice", node.start_mark)
+            said = f"the key {repeated[0]} is there twice"
+            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
         return loader.construct_mapping(node, deep=True)
 
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
