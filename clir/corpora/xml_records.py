@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import IO, Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
+from clir.support.compression import BrokenCompression, open_unpacked
 from clir.support.errors import ClirError
-from clir.support.unzipping import BROKEN, open_unzipped
 
 # Of a tag or comment that is not whole the parser reads all again with every block that comes.
 MARKUP = 1 << 20
 
 
 def xml_records(path: Path, name: str) -> Iterator[Element]:
-    """The elements of `name`, whatever their namespace, of a file, gzipped or not; each is forgotten after its turn.
+    """The elements of `name`, whatever their namespace, of a file, compressed or not; each is forgotten after its turn.
 
     Raises ClirError for XML that is broken (with its line), declares entities, has markup without end, or cannot be
     decoded.
@@ -24,7 +24,7 @@ def xml_records(path: Path, name: str) -> Iterator[Element]:
     from defusedxml.ElementTree import DefusedXMLParser, iterparse
 
     try:
-        with open_unzipped(path) as handle:
+        with open_unpacked(path) as handle:
             parents: list[Element] = []
             # A DOCTYPE is usual in TMX and TEI, and harmless as long as it brings no entity.
             parser = DefusedXMLParser(target=TreeBuilder(), forbid_dtd=False)
@@ -41,7 +41,7 @@ def xml_records(path: Path, name: str) -> Iterator[Element]:
         raise ClirError(f"{path}:{error.position[0]}: broken XML: {error}") from error
     except DefusedXmlException as error:
         raise ClirError(f"{path}: XML with entities or external references is refused: {error}") from error
-    except (LookupError, UnicodeError, *BROKEN) as error:
+    except (LookupError, UnicodeError, BrokenCompression) as error:
         raise ClirError(f"{path} cannot be read as XML: {error}") from error
 
 

@@ -9,6 +9,7 @@ from types import ModuleType
 from clir.runs import json_form, msmarco, trec
 from clir.runs.run import Run
 from clir.runs.storage import read_bytes
+from clir.support.compression import without_ending
 from clir.support.errors import unknown
 
 # A module has `parse_run(data, path)` and `write_run(run, path)`.
@@ -17,7 +18,7 @@ ENDINGS = {".json": "json", ".tsv": "msmarco"}
 
 
 def read_run(path: str | Path, form: str | None = None) -> Run:
-    """Read a run file, gzipped or not, into canonical order.
+    """Read a run file, compressed or not, into canonical order.
 
     `form` is `trec`, `msmarco` or `json`; if None, a file that begins with `{` and a quote or `}` is JSON, one whose
     first line has three columns MS MARCO's, and any other TREC's. Raises UsageError if the file is missing or the form
@@ -30,10 +31,10 @@ def read_run(path: str | Path, form: str | None = None) -> Run:
 
 
 def write_run(run: Run, path: str | Path, form: str | None = None) -> None:
-    """Write a run file, whole or not at all; gzipped where the name ends in `.gz`.
+    """Write a run file, whole or not at all; compressed as its ending says (`.gz`, `.zst`, ...).
 
-    `form` is `trec`, `msmarco` or `json`; if None, a name that ends in `.json` (or `.json.gz`) is JSON, `.tsv` (or
-    `.tsv.gz`) MS MARCO's, and any other TREC's. Raises UsageError if the form is unknown, ClirError if there is no hit.
+    `form` is `trec`, `msmarco` or `json`; if None, a name that ends in `.json` (or `.json.gz`, ...) is JSON, `.tsv`
+    MS MARCO's, and any other TREC's. Raises UsageError if the form is unknown, ClirError if there is no hit.
     """
     check_form(form)
     FORMS[form or named(path)].write_run(run, path)
@@ -55,4 +56,4 @@ def detected(data: bytes) -> str:
 
 def named(path: str | Path) -> str:
     """The form that a file's name says."""
-    return ENDINGS.get(Path(str(path).removesuffix(".gz")).suffix, "trec")
+    return ENDINGS.get(Path(without_ending(path)).suffix, "trec")

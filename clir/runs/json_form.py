@@ -11,6 +11,7 @@ import numpy as np
 from clir.runs.run import Run
 from clir.runs.storage import writing
 from clir.support.errors import ClirError, quoted
+from clir.support.json_records import once_each
 
 
 def parse_run(data: bytes, path: str | Path) -> Run:
@@ -20,7 +21,7 @@ def parse_run(data: bytes, path: str | Path) -> Run:
     a score that is no finite float32, an id that is empty or has white space, and a key that stands twice in an object.
     """
     try:
-        topics = json.loads(data.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_not_finite)
+        topics = json.loads(data.decode("utf-8"), object_pairs_hook=once_each, parse_constant=_not_finite)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ClirError(f"{path}:{line}: not UTF-8: {error.reason}") from error
@@ -39,7 +40,7 @@ def parse_run(data: bytes, path: str | Path) -> Run:
 
 
 def write_run(run: Run, path: str | Path) -> None:
-    """Write a run as JSON, one topic a line, whole or not at all; gzipped where the name ends in `.gz`.
+    """Write a run as JSON, one topic a line, whole or not at all; compressed as its ending says.
 
     Scores are made distinct within a topic and written as the shortest decimals that parse to the float32; the tag is
     not kept. Raises ClirError if the run has no hit at all.
@@ -53,15 +54,6 @@ def write_run(run: Run, path: str | Path) -> None:
             line = f"{json.dumps(qid, ensure_ascii=False)}: {json.dumps(ranking, ensure_ascii=False)}"
             handle.write((",\n" if at else "{\n").encode() + line.encode())
         handle.write(b"\n}\n")
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        again = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"{quoted(again)} stands twice in one object (a topic, or a document of a topic)")
-    return found
 
 
 def _not_finite(name: str) -> NoReturn:

@@ -35,7 +35,7 @@ def parse_run(data: bytes, path: str | Path) -> Run:
 
 
 def write_run(run: Run, path: str | Path) -> None:
-    """Write a run as an MS MARCO file, whole or not at all; gzipped where the name ends in `.gz`.
+    """Write a run as an MS MARCO file, whole or not at all; compressed as its ending says.
 
     Ranks count from 1; scores and tag are not kept. Raises ClirError if the run has no hit at all.
     """

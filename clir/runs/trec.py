@@ -27,7 +27,7 @@ _WORDS_AFTER_TAG = re.compile(
 
 
 def read_run(path: str | Path) -> Run:
-    """Read a TREC run file, gzipped or not, into canonical order.
+    """Read a TREC run file, compressed or not, into canonical order.
 
     The score orders (trec_eval's rule: as float32, descending; then docid descending), the rank column is
     ignored, ids stay the strings they are; the tag is the first line's. Columns are separated by blanks and tabs; words
@@ -59,7 +59,7 @@ def parse_run(data: bytes, path: str | Path) -> Run:
 
 
 def write_run(run: Run, path: str | Path) -> None:
-    """Write a run as a TREC file, whole or not at all; gzipped where the name ends in `.gz`.
+    """Write a run as a TREC file, whole or not at all; compressed as its ending says.
 
     Scores are made distinct within a topic (`Run.distinct`) and written as the shortest decimal that parses to
     the float32; ranks count from 1. Reading the file gives the same rankings, and writing those the same bytes.

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from clir.support.compression import BrokenCompression, open_unpacked
 from clir.support.errors import ClirError, UsageError
-from clir.support.unzipping import BROKEN, open_unzipped
 
 READ_BLOCK = 1 << 20
 
@@ -169,40 +169,49 @@ def check_output(output: str | Path, inputs: Iterable[str | Path | None] = (), o
 
 @contextlib.contextmanager
 def open_text(path: str | Path, what: str = "file") -> Iterator[IO[str]]:
-    """Open a UTF-8 text file, gzipped or not by its first bytes; a byte order mark is dropped.
+    """Open a UTF-8 text file, compressed or not by its first bytes; a byte order mark is dropped.
+
+    Lines end in a line feed; in a file whose beginning has none, but carriage returns, they end in these (as old
+    programs for the Macintosh write them) and are given with line feeds.
 
     Raises UsageError if it is missing or a folder, ClirError on bytes that are not UTF-8 or on a
-    broken gzip stream, naming file and line, or on one without measure (`support.unzipping`).
+    broken compressed stream, naming file and line, or on one without measure (`support.compression`).
     """
     path = existing(path, what)
     if path.is_dir():
         raise UsageError(f"{what} is a folder, not a file: {path}")
     try:
-        raw = open_unzipped(path)
+        raw = open_unpacked(path)
     except OSError as error:
         raise ClirError(f"cannot read {path}: {error.strerror or error}") from error
     try:
-        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="\n") as handle:
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline=_line_end(raw)) as handle:
             yield handle
-    except (UnicodeDecodeError, *BROKEN) as error:
+    except (UnicodeDecodeError, BrokenCompression) as error:
         # Of two files that are read in step, the other may be at fault: then its own block says so.
         if (fault := _text_fault(path)) is None:
             raise
         raise fault from error
 
 
+def _line_end(raw: IO[bytes]) -> str | None:
+    """What `open` calls `newline`, by the first bytes of a file."""
+    start: bytes = raw.peek()  # type: ignore[attr-defined]
+    return None if b"\r" in start and b"\n" not in start else "\n"
+
+
 def _text_fault(path: Path) -> ClirError | None:
-    """The first line that is not UTF-8, or where a gzip stream breaks, as an error; None if there is neither."""
+    """The first line that is not UTF-8, or where a compressed stream breaks, as an error; None if there is neither."""
     whole = 0
     try:
-        with open_unzipped(path) as handle:
+        with open_unpacked(path) as handle:
             for line in handle:
                 line.decode("utf-8")
                 whole += 1
     except UnicodeDecodeError as error:
         return ClirError(f"{path}:{whole + 1}: not UTF-8: {error.reason} at byte {error.start} of the line")
-    except BROKEN as error:
-        return ClirError(f"{path} is not a whole gzip file: {error} (after line {whole})")
+    except BrokenCompression as error:
+        return ClirError(f"{path} is not a whole compressed file: {error} (after line {whole})")
     return None
 
 

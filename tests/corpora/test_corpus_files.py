@@ -117,7 +117,7 @@ def test_missing_empty_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(ClirError, match=r":\d+: not UTF-8"):
         list(read_documents(tmp_path / "latin.jsonl"))
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"id": "1", "text": "one"}\n')[:-12])
-    with pytest.raises(ClirError, match="is not a whole gzip file"):
+    with pytest.raises(ClirError, match="is not a whole compressed file"):
         list(read_documents(tmp_path / "cut.jsonl.gz"))
     folder = tmp_path / "folder"
     folder.mkdir()

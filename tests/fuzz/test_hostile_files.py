@@ -145,7 +145,7 @@ def test_of_two_aligned_files_the_one_cut_short_is_named(tmp_path, at):
         (tmp_path / f"b.{side}").write_bytes(packed if side != at else packed[: len(packed) // 2])
     with pytest.raises(ClirError) as error:
         read_bitext([f"{tmp_path}/b.en,{tmp_path}/b.sw"], ["sw"])
-    assert str(error.value).startswith(f"{tmp_path}/b.{at} is not a whole gzip file")
+    assert str(error.value).startswith(f"{tmp_path}/b.{at} is not a whole compressed file")
 
 
 def test_a_byte_far_into_a_file_has_its_line(tmp_path):

@@ -78,7 +78,7 @@ def test_scores_go_by_way_of_float64_to_float32(file):
 def test_gzip_is_known_by_its_bytes(file):
     packed = gzip.compress(b"7 Q0 a 1 1.0 t\n7 Q0 b 2 2.5 t\n")
     assert read_run(file(packed, "a.run")).frame.rows() == TWO
-    with pytest.raises(ClirError, match=r"b\.run is not a whole gzip file"):
+    with pytest.raises(ClirError, match=r"b\.run is not a whole compressed file"):
         read_run(file(packed[:-9], "b.run"))
 
 
