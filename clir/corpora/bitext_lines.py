@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from clir.corpora import languages
-from clir.corpora.files import json_records
 from clir.support.errors import ClirError, quoted
 from clir.support.files import open_text
+from clir.support.json_records import json_records
 
 Sentences = Iterator[tuple[str, str]]
 # As much of a list of columns as a message shows.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import html
-import json
+import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from clir.corpora.languages import known_tag
 from clir.corpora.text import checked_id, storable
 from clir.support.errors import ClirError, UsageError, quoted, unknown
 from clir.support.files import existing, open_text
+from clir.support.json_records import json_records
 from clir.support.progress import say
 
 DOCUMENT_ID_KEYS = ("id", "docid", "_id")
@@ -98,21 +99,6 @@ def _tag(record: Mapping[str, Any]) -> object:
     return next((record[key] for key in DOCUMENT_LANGUAGE_KEYS if record.get(key)), "")
 
 
-def json_records(lines: Iterable[str], path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """`(path:line, object)` for every line that is not blank; ClirError for a line that is no JSON object."""
-    for number, line in enumerate(lines, 1):
-        if line.isspace():
-            continue
-        where = f"{path}:{number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ClirError(f"{where}: not JSON: {error}") from error
-        if not isinstance(record, dict):
-            raise ClirError(f"{where}: not a JSON object")
-        yield where, record
-
-
 class _Record(NamedTuple):
     """A topic as it stands in a file: `path:line`, its id, its fields, and which of them is the text by default."""
 
@@ -185,7 +171,7 @@ def _topic_format(path: Path, lines: list[str]) -> str:
 
 
 def _json_topics(lines: list[str], path: Path) -> Iterator[_Record]:
-    for where, record in json_records(lines, path):
+    for where, record in json_records(io.StringIO("".join(lines), newline="\n"), path):
         qid = checked_id(_first(record, TOPIC_ID_KEYS, "topic id", where), "topic id", where)
         default = next((key for key in TOPIC_TEXT_KEYS if record.get(key) is not None), "text")
         if not isinstance(record.get(default, ""), str):

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from clir.corpora.collection import Collection, WithTopicFields
-from clir.corpora.files import document_files, json_records
+from clir.corpora.files import document_files
 from clir.corpora.registry import open_collection
 from clir.support.files import open_text
+from clir.support.json_records import json_records
 
 JSON_ENDINGS = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
 _MARKUP = re.compile("<[^<>]*>")

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from clir.corpora.collection import Document
-from clir.corpora.files import document_files, document_of, json_records
+from clir.corpora.files import document_files, document_of
 from clir.encoding.encoder import Encoder, Vectors
 from clir.indexing.dense import DenseIndex, append_vectors, finite, open_dense_index, seal_flat
 from clir.indexing.encoded import WINDOW, growing
 from clir.indexing.flat import flat_header
 from clir.support.errors import ClirError
 from clir.support.files import open_text
+from clir.support.json_records import json_records
 from clir.support.progress import Progress
 
 # Documents whose vectors are compared with the encoder's own, and how alike they must be.
