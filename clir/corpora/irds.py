@@ -13,6 +13,7 @@ from clir.corpora import africlirmatrix, ciral, languages, lareqa, tatoeba
 from clir.corpora.collection import Collection, Document, Topic, topic_language
 from clir.corpora.files import field_name
 from clir.corpora.qrels import Qrels
+from clir.corpora.qrels_forms import NO_ITERATION
 from clir.corpora.text import checked_id, storable
 from clir.support.errors import ClirError, UsageError, unknown
 
@@ -143,9 +144,14 @@ class Dataset:
             return None
         with self._explained("qrels"):
             judged = list(self.dataset.qrels_iter())
+        # Judgements of diversity name the subtopic, most others the iteration of TREC's files.
+        iterations = [
+            str(getattr(one, "subtopic_id", getattr(one, "iteration", None)) or NO_ITERATION) for one in judged
+        ]
         return Qrels.of(
-            [one.query_id for one in judged], [one.doc_id for one in judged], [one.relevance for one in judged]
-        )
+            [one.query_id for one in judged], [one.doc_id for one in judged], [one.relevance for one in judged],
+            iterations,
+        )  # fmt: skip
 
     def _text_fields(self) -> dict[str, str | None]:
         """The field that holds the text in each language; None stands for the data set's default text."""
@@ -327,8 +333,8 @@ def _as_dataset(collection: Collection) -> Any:
     class Judgements(BaseQrels):  # type: ignore[misc]
         def qrels_iter(self) -> Iterator[Any]:
             qrels = collection.qrels()
-            rows = qrels.frame.iter_rows() if qrels else ()
-            return (TrecQrel(qid, docid, relevance, "0") for qid, docid, relevance in rows)
+            rows = qrels.judgements.iter_rows() if qrels else ()
+            return (TrecQrel(qid, docid, relevance, iteration) for qid, iteration, docid, relevance in rows)
 
         def qrels_cls(self) -> Any:
             return TrecQrel

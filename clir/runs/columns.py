@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import polars as pl
 
 from clir.runs.pairs import BLANK_IN_ID
 from clir.support.errors import ClirError, quoted
+from clir.support.progress import say
 
 # Bytes that are looked at together: they fit into a processor's cache, with what is computed from them.
 BLOCK = 1 << 18
@@ -22,21 +23,60 @@ _BLANK, _LINE_END = ord(" "), ord("\n")
 # One after the other, so that the time is linear in the length of a row of blanks.
 _BLANKS = re.compile(rb"[ \t\r\v\f]+")
 _AROUND_LINE_END = re.compile(rb" ?\n[ \n]*")
+_FILLED = re.compile(rb"\S")
 _COLUMN = re.compile(r"[^ \t\r\v\f]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b]")
+# A line whose first character is `#`: trec_eval 10 leaves such lines out. Inside a line the character is one of an id.
+_COMMENT = re.compile(rb"^[ \t\r\v\f]*#[^\n]*\n?", re.MULTILINE)
 
 
-def parse(data: bytes, names: Sequence[str], number: str, dtype: type[pl.DataType]) -> pl.DataFrame | None:
-    """The columns `qid`, `docid` and `number` (as `dtype`) of lines that have exactly the columns `names`.
+def parse(
+    data: bytes, names: Sequence[str], number: str, dtype: type[pl.DataType], ids: Sequence[str] = ("qid", "docid")
+) -> pl.DataFrame | None:
+    """The columns `ids` and `number` (as `dtype`) of lines that have exactly the columns `names`.
 
-    Separators are single blanks or single tabs; failing that, runs of blanks and tabs. Returns None where a
-    line does not fit (its columns, its number, white space in an id): `first_fault` can then say which.
+    Separators are single blanks or single tabs; failing that, runs of blanks and tabs. Comment lines are left to
+    `without_comments`. Returns None where a line does not fit (its columns, its number, white space in an id):
+    `first_fault` can then say which.
     """
     end = data.find(b"\n")
-    frame = _parse_separated(data, names, number, dtype, b" " if b" " in data[: end if end >= 0 else None] else b"\t")
+    wanted = [*ids, number]
+    separator = b" " if b" " in data[: end if end >= 0 else None] else b"\t"
+    frame = _parse_separated(data, names, number, dtype, separator, wanted)
     if frame is None:
-        frame = _parse_separated(tidy(data), names, number, dtype, b" ")
+        frame = _parse_separated(tidy(data), names, number, dtype, b" ", wanted)
     return frame
+
+
+def without_comments(data: bytes, path: str | Path, known: int = 0) -> bytes:
+    """The lines of the file `path` that are no comments; how many are, beyond those `known`, is said on stderr.
+
+    A comment's first character but for blanks is `#`, which is trec_eval 10's rule; a docid may have the character, a
+    topic's id cannot begin with it. Raises ClirError if there is nothing else.
+    """
+    lines, comments = _without_comments(data)
+    if not _FILLED.search(lines):
+        raise ClirError(f"{path} has no line that is not a comment (beginning with #)")
+    if comments > known:
+        say(f"{path}: comments (lines that begin with #) are left out: {comments - known:,}")
+    return lines
+
+
+def _without_comments(data: bytes) -> tuple[bytes, int]:
+    # Nearly all files have none, which is seen at a tenth of the expression's cost.
+    if b"#" not in data:
+        return data, 0
+    if not (data[:1] in b"# \t\r\v\f\n" or b"\n#" in data or b" #" in data or b"\t#" in data):
+        return data, 0
+    return _COMMENT.subn(b"", data)
+
+
+def refuse_comment_ids(topics: Iterable[str], path: str | Path) -> None:
+    """Raise ClirError for a topic whose id begins with `#`, before its lines are written."""
+    if qid := next((qid for qid in topics if qid.startswith("#")), None):
+        raise ClirError(
+            f"{path}: the topic {quoted(qid)} begins with #: trec_eval and clir would read its lines as comments"
+        )
 
 
 def tidy(data: bytes) -> bytes:
@@ -45,17 +85,21 @@ def tidy(data: bytes) -> bytes:
 
 
 def first_fault(
-    path: str | Path, data: bytes, names: Sequence[str], check: Callable[[Sequence[str]], str | None]
+    path: str | Path,
+    data: bytes,
+    names: Sequence[str],
+    check: Callable[[Sequence[str]], str | None],
+    ids: Sequence[str] = ("qid", "docid"),
 ) -> ClirError:
-    """The error for the first bad line of `data`: `path:line: reason`.
+    """The error for the first bad line of `data`, a file with its comment lines: `path:line: reason`.
 
     `check` is asked about every line's columns and answers with a reason or None. Besides, a line has as many
-    columns as `names`, its ids hold no white space, and, where all lines are well, no topic has a document twice.
-    """
+    columns as `names`, its ids hold no white space, and, where all lines are well, no two have the same `ids`.
+    """  # fmt: skip
     for line, text in _lines(path, data):
         if reason := _fault(text, names, check):
             return ClirError(f"{path}:{line}: {reason}")
-    repeated = _repeated(data, names)
+    repeated = _repeated(data, names, ids)
     if repeated is None:
         return ClirError(f"{path} cannot be read as lines of {' '.join(names)}")
     (qid, docid), rows, more = repeated
@@ -68,7 +112,7 @@ def first_fault(
 def _fault(text: str, names: Sequence[str], check: Callable[[Sequence[str]], str | None]) -> str | None:
     columns = text.split()
     blank_split = _COLUMN.findall(text)
-    if not blank_split:
+    if not blank_split or blank_split[0].startswith("#"):
         return None
     if len(blank_split) != len(names):
         return f"{len(blank_split)} columns, not the {len(names)} of {' '.join(names)}"
@@ -79,29 +123,32 @@ def _fault(text: str, names: Sequence[str], check: Callable[[Sequence[str]], str
     return check(columns)
 
 
-def _repeated(data: bytes, names: Sequence[str]) -> tuple[tuple[str, str], tuple[int, int], int] | None:
-    """The first (topic, document) that comes again, the two lines, counted from 0 without empty ones, and how many
-    lines in all repeat an earlier one. Every line has the columns `names`."""
+def _repeated(
+    data: bytes, names: Sequence[str], ids: Sequence[str]
+) -> tuple[tuple[str, str], tuple[int, int], int] | None:
+    """The topic and document of the first line whose `ids` come again, the two lines, counted from 0 without empty ones
+    and comments, and how many lines in all repeat an earlier one. Every line has the columns `names`."""
     schema = dict.fromkeys(names, pl.String)
-    table = pl.scan_csv(tidy(data), separator=" ", has_header=False, quote_char=None, schema=schema)
-    pairs = table.select("qid", "docid").collect().with_row_index("row")
-    repeated = pairs.filter(~pl.struct("qid", "docid").is_first_distinct())
+    lines = tidy(_without_comments(data)[0])
+    table = pl.scan_csv(lines, separator=" ", has_header=False, quote_char=None, schema=schema)
+    pairs = table.select(ids).collect().with_row_index("row")
+    repeated = pairs.filter(~pl.struct(ids).is_first_distinct())
     if not repeated.height:
         return None
-    second, qid, docid = repeated.row(0)
-    first = pairs.filter((pairs["qid"] == qid) & (pairs["docid"] == docid))["row"][0]
-    return (qid, docid), (first, second), repeated.height
+    second = repeated.row(0, named=True)
+    first = pairs.filter(pl.all_horizontal(pl.col(name) == second[name] for name in ids))["row"][0]
+    return (second["qid"], second["docid"]), (first, second["row"]), repeated.height
 
 
 def _line_numbers(path: str | Path, data: bytes, rows: tuple[int, int]) -> tuple[int, int]:
-    """The lines, counted from 1, of two rows, counted from 0 over the lines that are not empty."""
-    filled = (line for line, text in _lines(path, data) if _COLUMN.search(text))
+    """The lines, counted from 1, of two rows, counted from 0 over the lines that are neither empty nor comments."""
+    filled = (line for line, text in _lines(path, data) if (first := _COLUMN.search(text)) and first[0][0] != "#")
     numbers = list(itertools.islice(filled, rows[1] + 1))
     return numbers[rows[0]], numbers[rows[1]]
 
 
 def _parse_separated(
-    data: bytes, names: Sequence[str], number: str, dtype: type[pl.DataType], separator: bytes
+    data: bytes, names: Sequence[str], number: str, dtype: type[pl.DataType], separator: bytes, wanted: Sequence[str]
 ) -> pl.DataFrame | None:
     lines = _count_lines(data, len(names), ord(separator))
     if lines is None:
@@ -109,11 +156,11 @@ def _parse_separated(
     schema = {name: dtype if name == number else pl.String for name in names}
     table = pl.scan_csv(data, separator=separator.decode(), has_header=False, quote_char=None, schema=schema)
     try:
-        frame = table.select("qid", "docid", number).collect()
+        frame = table.select(wanted).collect()
     except pl.exceptions.PolarsError:
         return None
     # In ASCII the separators, which were counted, are the only white space: no need to look for more.
-    odd = frame.height != lines or frame[number].has_nulls() or (not data.isascii() and _blank_in_ids(frame))
+    odd = frame.height != lines or frame[number].has_nulls() or (not data.isascii() and _blank_in_ids(frame, wanted))
     return None if odd else frame
 
 
@@ -156,8 +203,8 @@ def _is_utf8(block: bytes) -> bool:
     return True
 
 
-def _blank_in_ids(frame: pl.DataFrame) -> bool:
-    return any(bool(frame[name].str.contains(BLANK_IN_ID).any()) for name in ("qid", "docid"))
+def _blank_in_ids(frame: pl.DataFrame, names: Sequence[str]) -> bool:
+    return any(frame[name].str.contains(BLANK_IN_ID).any() for name in names if frame[name].dtype == pl.String)
 
 
 def _lines(path: str | Path, data: bytes) -> Iterator[tuple[int, str]]:

@@ -14,6 +14,7 @@ from clir.support.errors import unknown
 
 # A module has `parse_run(data, path)` and `write_run(run, path)`.
 FORMS: dict[str, ModuleType] = {"trec": trec, "msmarco": msmarco, "json": json_form}
+_FIRST_LINE = re.compile(rb"^[ \t\r\v\f]*[^#\s][^\n]*", re.MULTILINE)
 ENDINGS = {".json": "json", ".tsv": "msmarco"}
 
 
@@ -48,9 +49,9 @@ def check_form(form: str | None) -> None:
 
 def detected(data: bytes) -> str:
     """The form of a run's bytes."""
-    if re.match(rb'\s*\{\s*["}]', data):
+    if json_form.is_json(data):
         return "json"
-    first = re.search(rb"\S[^\n]*", data)
+    first = _FIRST_LINE.search(data)
     return "msmarco" if first and len(first[0].split()) == 3 else "trec"
 
 

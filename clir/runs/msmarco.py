@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from clir.runs.columns import first_fault, parse
+from clir.runs.columns import first_fault, parse, refuse_comment_ids, without_comments
 from clir.runs.run import Run, canonical
 from clir.runs.storage import writing
 from clir.support.errors import ClirError, quoted
@@ -24,7 +24,7 @@ def parse_run(data: bytes, path: str | Path) -> Run:
     and up to 4,000,000 different ranks are different as float32. Raises ClirError naming file and line on a line
     without three columns, a rank that is no integer from 1, an id with white space, and a document twice in one topic.
     """
-    frame = parse(data, COLUMNS, "rank", pl.Int64)
+    frame = parse(without_comments(data, path), COLUMNS, "rank", pl.Int64)
     if frame is None or not frame["rank"].is_between(1, 9_999_999).all():
         raise first_fault(path, data, COLUMNS, _bad_rank)
     try:
@@ -41,6 +41,7 @@ def write_run(run: Run, path: str | Path) -> None:
     """
     if not len(run):
         raise ClirError(f"nothing to write to {path}: the run has no hit for any topic")
+    refuse_comment_ids(run, path)
     with writing(path) as handle:
         lines = run.frame.select("qid", "docid", pl.Series("rank", run.ranks))
         lines.write_csv(handle, include_header=False, separator="\t", quote_style="never")

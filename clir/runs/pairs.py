@@ -55,6 +55,12 @@ def topic_numbers(qids: pl.Series) -> Integers:
 
 def refuse_repeated(frame: pl.DataFrame, what: str) -> None:
     """Raise ClirError if a document stands twice under one topic; every topic of `frame` is in one piece."""
+    if found := repeated(frame):
+        raise ClirError(f"topic {found[0]}: document {found[1]} more than once in {what}")
+
+
+def repeated(frame: pl.DataFrame) -> tuple[str, str] | None:
+    """A topic and a document of it that stand together twice, or None; every topic of `frame` is in one piece."""
     lengths = frame["qid"].rle().struct.field("len").to_numpy().astype(np.int64)
     stops = np.cumsum(lengths)
     for topics in blocks(lengths):
@@ -64,14 +70,11 @@ def refuse_repeated(frame: pl.DataFrame, what: str) -> None:
         keys.sort()
         # Where keys are all different, so are the pairs.
         if (keys[1:] == keys[:-1]).any():
-            _refuse_exactly(frame[start:stop], what)
-
-
-def _refuse_exactly(frame: pl.DataFrame, what: str) -> None:
-    repeated = frame.select("qid", "docid").filter(pl.struct("qid", "docid").is_duplicated())
-    if repeated.height:
-        qid, docid = repeated.row(0)
-        raise ClirError(f"topic {qid}: document {docid} more than once in {what}")
+            again = frame[start:stop].select("qid", "docid").filter(pl.struct("qid", "docid").is_duplicated())
+            if again.height:
+                qid, docid = again.row(0)
+                return qid, docid
+    return None
 
 
 def blocks(lengths: Integers) -> Iterator[range]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from clir.runs.pairs import Integers, checked_ids, falling_docids, refuse_repeated, spans, table, topic_numbers
+from clir.runs.pairs import Integers, checked_ids, falling_docids, picked, refuse_repeated, spans, table, topic_numbers
 from clir.support.errors import ClirError, UsageError, quoted
 
 # The integer that `ordered` gives to the greatest finite float32.
@@ -32,10 +32,14 @@ class Run:
     `frame` has the columns `qid` (String), `docid` (String) and `score` (Float32); topics stand in order of
     first appearance, each in one piece. Make one with `Run.of`, `Run.from_hits` or `clir.runs.trec.read_run`,
     which check and sort; the bare constructor trusts its frame.
+
+    `doubles` (Float64, a score for each line of `frame`) is there for a run that was read from a file whose scores rank
+    otherwise as float64, which is trec_eval 10's order; None for any other, and for runs made from this one.
     """
 
     frame: pl.DataFrame
     tag: str = "clir"
+    doubles: pl.Series | None = None
 
     def __post_init__(self) -> None:
         check_tag(self.tag)
@@ -99,6 +103,16 @@ class Run:
             for qid, (start, stop) in self._spans.items()
         }
 
+    def rankings(self) -> dict[str, dict[str, float]]:
+        """`{qid: {docid: score}}`, every ranking from its best hit on, with whole scores that fall to 1."""
+        docids = self.frame["docid"].to_list()
+        longest = int(self.lengths.max(initial=0))
+        falling = [float(score) for score in range(longest, 0, -1)]
+        return {
+            qid: dict(zip(docids[start:stop], falling[longest - (stop - start) :], strict=True))
+            for qid, (start, stop) in self._spans.items()
+        }
+
     def __len__(self) -> int:
         """The number of lines: hits of all topics."""
         return self.frame.height
@@ -152,7 +166,7 @@ def canonical(frame: pl.DataFrame) -> pl.DataFrame:
     """
     finite = frame["score"].is_finite()
     if not finite.all():
-        qid, docid, score = frame.row(finite.arg_min() or 0)
+        qid, docid, score = frame.select("qid", "docid", "score").row(finite.arg_min() or 0)
         raise ClirError(f"topic {qid}, document {docid}: the score {score} is not finite as float32")
     if not _in_order(frame):
         topic = topic_numbers(frame["qid"])
@@ -165,6 +179,16 @@ def canonical(frame: pl.DataFrame) -> pl.DataFrame:
         frame = frame.with_columns(moved.gather(rows))
     refuse_repeated(frame, "the run")
     return frame
+
+
+def ranked_otherwise(frame: pl.DataFrame, doubles: pl.Series) -> pl.Series | None:
+    """`doubles`, the scores of a canonical `frame`'s lines as float64, if these rank otherwise than as float32; else
+    None."""
+    scores = doubles.to_numpy()
+    before = np.flatnonzero(scores[1:] > scores[:-1])
+    # Where a topic begins, a higher score is no wonder.
+    same = picked(frame["qid"], before) == picked(frame["qid"], before + 1)
+    return doubles if same.any() else None
 
 
 def _in_order(frame: pl.DataFrame) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from clir.runs.columns import first_fault, parse
-from clir.runs.run import Run, canonical
+from clir.runs.columns import first_fault, parse, refuse_comment_ids, without_comments
+from clir.runs.run import Run, canonical, ranked_otherwise
 from clir.runs.storage import read_bytes, writing
 from clir.support.errors import ClirError, UsageError, quoted
 from clir.support.progress import say
@@ -29,31 +29,34 @@ _WORDS_AFTER_TAG = re.compile(
 def read_run(path: str | Path) -> Run:
     """Read a TREC run file, compressed or not, into canonical order.
 
-    The score orders (trec_eval's rule: as float32, descending; then docid descending), the rank column is
+    The score orders (trec_eval 9's rule: as float32, descending; then docid descending), the rank column is
     ignored, ids stay the strings they are; the tag is the first line's. Columns are separated by blanks and tabs; words
-    after the tag are left out, as trec_eval does, and this is said on stderr. Raises UsageError if the file is
-    missing, ClirError naming file and line on a line without six columns, a score that is no finite float32,
-    an id with white space, and a document twice in one topic.
+    after the tag are left out, as trec_eval does, and so are lines that begin with `#`, as trec_eval 10 does; both are
+    said on stderr. Raises UsageError if the file is missing, ClirError naming file and line on a line without six
+    columns, a score that is no finite float32, an id with white space, and a document twice in one topic.
     """
     return parse_run(read_bytes(path, "run"), path)
 
 
 def parse_run(data: bytes, path: str | Path) -> Run:
     """The run in `data`, the bytes of the file `path`; see `read_run`."""
-    frame = parse(data, COLUMNS, "score", pl.Float64)
+    lines = without_comments(data, path)
+    frame = parse(lines, COLUMNS, "score", pl.Float64)
     if frame is None:
-        data, lines = _WORDS_AFTER_TAG.subn(rb"\1", data)
-        frame = parse(data, COLUMNS, "score", pl.Float64) if lines else None
+        lines, count = _WORDS_AFTER_TAG.subn(rb"\1", lines)
+        data = _WORDS_AFTER_TAG.sub(rb"\1", data) if count else data
+        frame = parse(lines, COLUMNS, "score", pl.Float64) if count else None
         if frame is None:
             raise first_fault(path, data, COLUMNS, _bad_score)
-        say(f"{path}: words after the tag are left out ({lines:,} lines)")
+        say(f"{path}: words after the tag are left out ({count:,} lines)")
     try:
         # By way of float64, as trec_eval parses it.
-        frame = canonical(frame.with_columns(pl.col("score").cast(pl.Float32)))
+        frame = canonical(frame.with_columns(pl.col("score").cast(pl.Float32), double="score"))
     except ClirError as error:
         raise first_fault(path, data, COLUMNS, _bad_score) from error
+    doubles = ranked_otherwise(frame, frame["double"])
     try:
-        return Run(frame, _first_tag(data))
+        return Run(frame.drop("double"), _first_tag(lines), doubles)
     except UsageError as error:
         raise ClirError(f"{path}: {error}") from error
 
@@ -67,6 +70,7 @@ def write_run(run: Run, path: str | Path) -> None:
     """
     if not len(run):
         raise ClirError(f"nothing to write to {path}: the run has no hit for any topic")
+    refuse_comment_ids(run, path)
     lines = run.distinct().frame.select(
         "qid",
         pl.lit("Q0").alias("iteration"),

@@ -35,7 +35,7 @@ def test_scattered_topics_come_together_in_the_order_given():
     [
         ("1 0 b", "3 columns, not the 4 of qid iteration docid relevance"),
         ("1 0 b 1 x", "5 columns, not the 4 of qid iteration docid relevance"),
-        ("1 0 b 1.0", "the relevance '1.0' is not an integer"),
+        ("1 0 b 1.5", "the relevance '1.5' is not an integer"),
         ("1 0 b 99999999999999999999", "the relevance '99999999999999999999' is not an integer"),
         ("1 0 b 1000001", "the relevance 1000001 is above 1,000,000, the highest that can be scored"),
         ("1 0 b 2147483647", "the relevance 2147483647 is above 1,000,000, the highest that can be scored"),
@@ -49,6 +49,87 @@ def test_bad_lines(tmp_path, line, reason):
     with pytest.raises(ClirError) as error:
         read_qrels(path)
     assert str(error.value) == f"{path}:2: {reason}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "query-id\tcorpus-id\tscore\n001\tNA\t1\n001\tb\t0\nñ\tc#1\t2\n",  # BEIR
+        "qid iteration docno rel\n001 0 NA 1\n001 0 b 0\nñ 0 c#1 2\n",
+        "001 NA 1\n001 b 0\nñ c#1 2\n",
+        "001\tNA\t1\n001\tb\t0\nñ\tc#1\t2",
+        "001 0 NA 1.0\n001 0 b 0.0\nñ 0 c#1 2.\n",  # as pandas writes them
+        "# by two people\n001 0 NA 1\n\n  #second pass\n001 0 b 0\nñ 0 c#1 2\n#end",
+        "# 0 d 1\n#\n001\t0\tNA\t1\n#001\t0\tc\t1\n001\t0\tb\t0\nñ\t0\tc#1\t2\n",
+        '{"001": {"NA": 1, "b": 0.0}, "none": {}, "ñ": {"c#1": 2}}',
+    ],
+)
+def test_every_form_of_the_same_judgements(tmp_path, content):
+    path = tmp_path / "q"
+    path.write_text(content, "utf-8")
+    assert read_qrels(path).as_dict() == {"001": {"NA": 1, "b": 0}, "ñ": {"c#1": 2}}
+
+
+def test_what_is_left_out_is_said(tmp_path, capsys):
+    path = tmp_path / "q"
+    path.write_text("# a\nquery-id corpus-id score\n1 a 1\n# b\n")
+    read_qrels(path)
+    assert capsys.readouterr().err == (
+        f"{path}: the first line names the columns and is left out: query-id corpus-id score\n"
+        f"{path}: comments (lines that begin with #) are left out: 2\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("query-id\tcorpus-id\tscore\n1\ta\tgood\n", ":2: the relevance 'good' is not an integer"),
+        ("# x\n1 a 1\n1 0 a 1\n", ":3: 4 columns, not the 3 of qid docid relevance"),
+        ("1 a 1\n# x\n1 a 0\n", ":3: document a a second time for topic 1 (first on line 1)"),
+        ("1 0 a 1\n# x\n\n1 0 a 0\n", ":4: document a a second time for topic 1 (first on line 1)"),
+        ("1 s a 1\n1 t a 1\n1 t a 0\n", ":3: document a a second time for topic 1 (first on line 2)"),
+        ("1 0 7\n1 0 8\n", ": three columns, and the second is 0 in every line: as TREC qrels (qid iteration docid "
+         "relevance) the lines lack a column"),
+        ("1 a 1\n1 b 2\n1 c 3\n2 a 1\n", ": the third column counts 1, 2, 3, ... in every topic: these are ranks, as "
+         "in an MS MARCO run, not judgements"),
+        ("# only\n", " has no line that is not a comment (beginning with #)"),
+        ('{"1": {"a": 0.5}}', ": topic '1', document 'a': the relevance 0.5 is not an integer"),
+        ('{"1": {"a": 1e999}}', ": topic '1', document 'a': the relevance inf is not an integer"),
+        ('{"1": {"a": true}}', ": topic '1', document 'a': the relevance True is not an integer"),
+        ('{"1": {"a": 2000000}}', ": topic '1', document 'a': the relevance 2000000 is above 1,000,000, the highest "
+         "that can be scored"),
+        ('{"1": {"a": 1, "a": 0}}', ": not qrels as JSON: 'a' stands twice in one object (a topic, or a document of "
+         "a topic)"),
+        ('{"1": ["a"]}', ": topic '1' has no object of documents and grades"),
+        ('{"1": {"a b": 1}}', ": docid 'a b' (line 1): an id is not empty and has no white space"),
+        ('{"1": {}}', ": no judgement in it"),
+    ],
+)  # fmt: skip
+def test_bad_files_of_other_forms(tmp_path, content, reason):
+    path = tmp_path / "q"
+    path.write_text(content)
+    with pytest.raises(ClirError) as error:
+        read_qrels(path)
+    assert str(error.value) == f"{path}{reason}"
+
+
+def test_subtopics_are_kept_and_the_highest_grade_is_a_documents(tmp_path, capsys):
+    path = tmp_path / "q"
+    path.write_text("1 2 a 1\n1 1 a 2\n1 1 b 0\n2 fas x -2\n1 x c 1\n")
+    qrels = read_qrels(path)
+    assert qrels.frame.rows() == [("1", "a", 2), ("1", "b", 0), ("1", "c", 1), ("2", "x", -2)]
+    assert capsys.readouterr().err == (
+        f"{path}: documents are judged under several subtopics (second column; 1 lines more than documents): measures "
+        "without subtopics take the highest grade\n"
+    )
+    write_qrels(qrels, tmp_path / "again")
+    assert (tmp_path / "again").read_text() == "1 2 a 1\n1 1 a 2\n1 1 b 0\n1 x c 1\n2 fas x -2\n"
+
+
+def test_a_topic_that_would_be_read_as_a_comment_is_not_written(tmp_path):
+    with pytest.raises(ClirError, match="the topic '#1' begins with #"):
+        write_qrels(Qrels.from_dict({"#1": {"a": 1}}), tmp_path / "q")
+    assert not (tmp_path / "q").exists()
 
 
 def test_missing_and_empty_files(tmp_path):

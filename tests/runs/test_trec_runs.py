@@ -58,14 +58,14 @@ def test_scattered_topics_come_together(file):
 
 
 def test_ids_and_quotes_and_hashes_are_plain_text(file):
-    content = '001 Q0 NA 1 9 "t"\n001 Q0 null 2 8 t\n001 Q0 "x 3 7 t\n1 Q0 # 1 6 t\n# Q0 1e5 1 5 t\n'
+    content = '001 Q0 NA 1 9 "t"\n001 Q0 null 2 8 t\n001 Q0 "x 3 7 t\n1 Q0 # 1 6 t\na#1 Q0 #1e5 1 5 t\n'
     run = read_run(file(content))
     assert run.frame.select("qid", "docid").rows() == [
         ("001", "NA"),
         ("001", "null"),
         ("001", '"x'),
         ("1", "#"),
-        ("#", "1e5"),
+        ("a#1", "#1e5"),
     ]
     assert run.tag == '"t"'
 
@@ -220,3 +220,36 @@ def test_read_and_write_are_inverse_and_file_order_is_the_ranking(tmp_path_facto
     rows = [line.split(" ") for line in (folder / "1.run").read_text("utf-8").splitlines()]
     falls = [float(b[4]) < float(a[4]) for a, b in itertools.pairwise(rows) if a[0] == b[0]]
     assert all(falls)
+
+
+def test_comments_are_left_out_and_said(file, capsys):
+    path = file("# third try\n1 Q0 a#1 1 2.0 t\n  # 1 Q0 c 2 1.0 t\n1 Q0 #b 2 1.0 t more words\n#1 Q0 d 3 0.5 t\n")
+    run = read_run(path)
+    assert run["1"] == [("a#1", 2.0), ("#b", 1.0)] and run.tag == "t"
+    assert capsys.readouterr().err == (
+        f"{path}: comments (lines that begin with #) are left out: 3\n"
+        f"{path}: words after the tag are left out (1 lines)\n"
+    )
+
+
+def test_lines_are_counted_with_comments(file):
+    path = file("# x\n1 Q0 a 1 2.0 t\n#\n1 Q0 a 2 1.0 t\n")
+    with pytest.raises(ClirError) as error:
+        read_run(path)
+    assert str(error.value) == f"{path}:4: document a a second time for topic 1 (first on line 2)"
+    with pytest.raises(ClirError, match="has no line that is not a comment"):
+        read_run(file("# x\n"))
+
+
+def test_a_topic_that_would_be_read_as_a_comment_is_not_written(tmp_path):
+    with pytest.raises(ClirError, match="the topic '#1' begins with #"):
+        write_run(Run.from_hits({"#1": [("a", 1.0)]}), tmp_path / "run")
+
+
+def test_scores_are_kept_as_double_only_where_they_rank_otherwise(file):
+    close = "q Q0 d0 1 0.92226214537525870 s\nq Q0 d9 2 0.92226214537525860 s\n"
+    run = read_run(file("p Q0 x 1 3 s\n" + close))
+    assert run["q"][0].docid == "d9"
+    assert run.doubles is not None and run.doubles.to_list() == [3.0, 0.92226214537525860, 0.92226214537525870]
+    assert read_run(file(close.replace("d0", "d99"))).doubles is None
+    assert read_run(file("p Q0 x 1 3 s\nq Q0 x 1 9 s\n")).doubles is None
