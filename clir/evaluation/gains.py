@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from clir.corpora.qrels import HIGHEST, Qrels
+from clir.corpora.qrels import Qrels
+from clir.corpora.qrels_forms import HIGHEST
 from clir.runs.run import Run
 from clir.support.errors import ClirError, UsageError
 
@@ -45,10 +46,14 @@ def regraded(qrels: Qrels, gain_of: dict[int, int]) -> Qrels:
     if lacking := [grade for grade in grades if grade not in gain_of]:
         raise ClirError(f"the qrels have the grade {lacking[0]}, for which --gains names no gain")
     replaced = pl.col("relevance").replace_strict(gain_of, default=pl.col("relevance"))
-    return Qrels(qrels.frame.with_columns(replaced.cast(pl.Int64)))
+    return Qrels.from_lines(qrels.judgements.with_columns(replaced.cast(pl.Int64)))
 
 
 def judged_only(run: Run, qrels: Qrels) -> Run:
-    """The run without the hits that were not judged for their topic (Sakai's condensed list)."""
-    judged = qrels.frame.select("qid", "docid")
+    """The run without the hits that were not judged for their topic (Sakai's condensed list).
+
+    As in trec_eval (`-J`) and in ir_measures' `judged_only=True`, a grade below 0 stands for a document of the pool
+    that nobody judged.
+    """
+    judged = qrels.frame.filter(pl.col("relevance") >= 0).select("qid", "docid")
     return Run(run.frame.join(judged, on=["qid", "docid"], how="semi", maintain_order="left"), run.tag)

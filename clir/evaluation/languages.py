@@ -33,11 +33,11 @@ class Matrix:
 def within_language(run: Run, qrels: Qrels, documents: Tags, language: str) -> tuple[Run, Qrels]:
     """What is left of a run and of qrels if only the documents of one language count, as though only they had been
     searched. Topics that then have nothing relevant are no topics."""
-    kept = qrels.frame.filter(_language_of("docid", qrels.frame, documents) == language)
+    kept = qrels.judgements.filter(_language_of("docid", qrels.judgements, documents) == language)
     answered = kept.filter(pl.col("relevance") > 0)["qid"].unique().to_list()
     hits = run.frame.filter(_language_of("docid", run.frame, documents) == language)
     asked = pl.col("qid").is_in(answered)
-    return Run(hits.filter(asked), run.tag), Qrels(kept.filter(asked))
+    return Run(hits.filter(asked), run.tag), Qrels.from_lines(kept.filter(asked))
 
 
 def language_matrix(run: Run, qrels: Qrels, topics: Tags, documents: Tags, measure: Measure) -> Matrix:

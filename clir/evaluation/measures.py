@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from clir.corpora.qrels import Qrels
+from clir.evaluation.graded import highest_grade
+from clir.evaluation.measure_names import Measure, parse
+from clir.evaluation.providers import is_of_diversity, values_by_topic
 from clir.runs.run import Run
-from clir.support.errors import ClirError, UsageError
+from clir.support.errors import ClirError
+from clir.support.progress import say
+
+__all__ = ["Measure", "Scores", "aggregate", "check_measures", "check_together", "evaluate", "is_summed", "parse"]
 
 DEFAULT = ("AP", "nDCG@10", "R@100")
-# ir_measures' measure object; its package has no types.
-Measure = Any
-# Words of a list of measures: white space inside brackets does not split.
-_WORD = re.compile(r"(?:[^\s(]|\([^)]*\))+")
-# Parameters that may differ between measures of one call to a provider.
-_CUTOFFS = ("cutoff", "recall")
 
 
 @dataclass(frozen=True)
@@ -37,19 +34,6 @@ class Scores:
     def values(self, measure: str) -> npt.NDArray[np.float64]:
         """One value per judged topic."""
         return np.array([values[measure] for values in self.per_topic.values()], dtype=np.float64)
-
-
-def parse(names: Iterable[str]) -> list[Measure]:
-    """ir_measures' measures from names such as `AP`, `nDCG@10`, `P(rel=2)@5`, and ours, `mAP@20`; a repeated one
-    counts once.
-
-    A name may hold several, separated by blanks. Raises UsageError for a name that means nothing, and
-    ClirError for a measure whose package is not installed.
-    """
-    words = [word for name in names for word in _WORD.findall(name)]
-    if not words:
-        raise UsageError("no measure given (for example: AP nDCG@10 R@100)")
-    return list(dict.fromkeys(_parse_one(word) for word in words))
 
 
 def is_summed(measure: Measure | str) -> bool:
@@ -79,37 +63,47 @@ def check_together(run: Run, qrels: Qrels) -> None:
 def evaluate(run: Run, qrels: Qrels, measures: Sequence[Measure | str]) -> Scores:
     """Score a run against qrels.
 
-    The run's scores are made distinct first, so that every provider behind ir_measures sees trec_eval's order
-    (RR@10, for one, comes from a provider that has its own rule for ties). Raises ClirError if the run has
-    hits, but none for a judged topic.
+    Every package behind ir_measures sees trec_eval's order, by scores that fall with the rank: some have rules of their
+    own for ties (RR@10's) or for scores below 0 (Compat's). Raises ClirError if the run has hits, but none for a judged
+    topic, and if the qrels have a grade for which a measure is not defined.
     """
     wanted = list(dict.fromkeys(parse([m])[0] if isinstance(m, str) else m for m in measures))
-    judged = Run(run.frame.filter(pl.col("qid").is_in(qrels.topics)), run.tag)
+    _check_grades(wanted, qrels)
+    judged = run.only(qrels.topics)
     check_together(run, qrels)
     values = _per_topic(judged, qrels, wanted)
     per_topic = {qid: {str(m): values[m][qid] for m in wanted} for qid in qrels.topics}
     return Scores(per_topic, {str(m): aggregate(m, [values[m][qid] for qid in qrels.topics]) for m in wanted})
 
 
-def _per_topic(run: Run, qrels: Qrels, measures: Sequence[Measure]) -> dict[Measure, dict[str, float]]:
-    import ir_measures
+def check_measures(measures: Iterable[Measure], qrels: Qrels) -> None:
+    """Before the work: refuse grades for which a measure is not defined, as `evaluate` does, and say if a measure of
+    diversity finds no subtopics in the qrels."""
+    measures = list(measures)
+    _check_grades(measures, qrels)
+    of_diversity = [str(measure) for measure in measures if is_of_diversity(measure)]
+    if of_diversity and qrels.judgements.group_by("qid").agg(pl.col("iteration").n_unique())["iteration"].max() == 1:
+        say(
+            f"{', '.join(of_diversity)}: every topic of the qrels has one subtopic (second column), so there is no "
+            "diversity to measure"
+        )
 
-    rankings, judgements = run.distinct().as_dict(), qrels.as_dict()
-    values = {m: {qid: _without_hits(m, judgements[qid]) for qid in qrels.topics} for m in measures}
-    theirs, ours = [m for m in measures if not _is_ours(m)], [m for m in measures if _is_ours(m)]
-    for measure in ours:
-        values[measure] |= {qid: measure.value(ranking, judgements[qid]) for qid, ranking in rankings.items()}
-    # One call for each set of parameters: in a mixed call ir_measures lets some measures see the
-    # parameters of others (NumRet counts judged documents only, beside a judged_only measure).
-    calls: dict[str, list[Measure]] = {}
-    for measure in theirs:
-        parameters = sorted((k, repr(v)) for k, v in measure.params.items() if k not in _CUTOFFS)
-        calls.setdefault(repr(parameters), []).append(measure)
-    for call in calls.values():
-        for metric in ir_measures.iter_calc(call, judgements, rankings):
-            if metric.query_id in rankings:
-                values[metric.measure][metric.query_id] = float(metric.value)
-    return values
+
+def _check_grades(measures: Iterable[Measure], qrels: Qrels) -> None:
+    highest = qrels.frame["relevance"].max()
+    for measure in measures:
+        most = highest_grade(measure)
+        if isinstance(highest, int) and most is not None and highest > most:
+            raise ClirError(
+                f"measure {measure} is defined for grades up to {most}, and the qrels have the grade {highest}: give "
+                f"gains of at most {most} (--gains {highest}={most} ...), or take another measure"
+            )
+
+
+def _per_topic(run: Run, qrels: Qrels, measures: Sequence[Measure]) -> dict[Measure, dict[str, float]]:
+    judged = qrels.as_dict()
+    found = values_by_topic(measures, qrels, run.rankings())
+    return {m: {qid: _without_hits(m, judged[qid]) for qid in qrels.topics} | found[m] for m in measures}
 
 
 def _without_hits(measure: Measure, judged: Mapping[str, int]) -> float:
@@ -120,83 +114,6 @@ def _without_hits(measure: Measure, judged: Mapping[str, int]) -> float:
     if measure.NAME == "NumRel":
         return float(sum(relevance >= measure["rel"] for relevance in judged.values()))
     return float(measure.DEFAULT)
-
-
-def _is_ours(measure: Measure) -> bool:
-    from clir.evaluation.average_precision import CutAveragePrecision
-
-    return isinstance(measure, CutAveragePrecision)
-
-
-def _by_name(text: str) -> Measure:
-    """ir_measures' measure, or ours; errors are ir_measures'."""
-    import ir_measures
-
-    from clir.evaluation.average_precision import NAME, CutAveragePrecision
-
-    if re.match(rf"{NAME}\b", text):
-        # Its parameters are written as those of AP.
-        return CutAveragePrecision(**ir_measures.parse_measure("AP" + text.removeprefix(NAME)).params)
-    return ir_measures.parse_measure(text)
-
-
-def _parse_one(text: str) -> Measure:
-    try:
-        measure = _by_name(text)
-        measure.validate_params()
-    except NameError as error:
-        raise _unknown(text) from error
-    except (ValueError, AssertionError, KeyError, TypeError) as error:
-        raise UsageError(f"measure {text!r} is not well formed{_hint(text, str(error))}") from error
-    cutoff = measure.params.get("cutoff", 1)
-    # The evaluators in C crash on such values.
-    if isinstance(cutoff, bool) or (isinstance(cutoff, int) and cutoff < 1):
-        raise UsageError(f"measure {text!r}: a cutoff is an integer from 1")
-    _check_provided(measure)
-    return measure
-
-
-def _check_provided(measure: Measure) -> None:
-    import ir_measures
-
-    if _is_ours(measure) or ir_measures.DefaultPipeline.supports(measure):
-        return
-    missing = [p for p in ir_measures.DefaultPipeline.providers if p.supports(measure)]
-    instructions = [p.install_instructions() or p.NAME for p in missing]
-    if instructions:
-        raise ClirError(f"measure {measure} needs a package that is not installed: {' or '.join(instructions)}")
-    raise UsageError(f"measure {measure}: nothing computes it with these parameters")
-
-
-def _unknown(text: str) -> UsageError:
-    import ir_measures
-
-    from clir.evaluation.average_precision import NAME
-
-    known = [*ir_measures.measures.registry, NAME]
-    name = re.match(r"\w*", text).group()  # type: ignore[union-attr]
-    same = [other for other in known if other.casefold() == name.casefold()]
-    near = same or difflib.get_close_matches(name, known, n=1)
-    suggestion = _from_trec_name(text) or (near[0] + text[len(name) :] if near else "")
-    hint = f"did you mean {suggestion!r}?" if suggestion else "ir_measures' names are meant: AP, nDCG@10, R@100, RR@10"
-    return UsageError(f"unknown measure {text!r}; {hint}")
-
-
-def _from_trec_name(text: str) -> str:
-    """The measure that trec_eval calls `text`, or nothing."""
-    import ir_measures
-
-    try:
-        found = ir_measures.parse_trec_measure(text)
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return str(found[0]) if len(found) == 1 else ""
-
-
-def _hint(text: str, reason: str) -> str:
-    if "cutoff" in reason and "@" not in text:
-        return f": it wants a cutoff, as in {text}@10"
-    return " (as in nDCG@10 or P(rel=2)@5)"
 
 
 def _some(ids: Sequence[str]) -> str:

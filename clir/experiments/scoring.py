@@ -16,7 +16,7 @@ from clir.corpora.registry import is_collection, open_collection
 from clir.evaluation import gains as grades
 from clir.evaluation.fairness import CUTOFF, alpha_ndcg, peer
 from clir.evaluation.languages import Matrix, Tags, language_matrix, language_shares, relevant_shares
-from clir.evaluation.measures import Scores, check_together, evaluate, parse
+from clir.evaluation.measures import Scores, check_measures, check_together, evaluate, parse
 from clir.evaluation.report import Evidence, wanted_documents
 from clir.evaluation.summary import Summary
 from clir.indexing.document_languages import languages_of
@@ -67,6 +67,7 @@ def score(
     qrels = given_qrels(qrels_name)
     if gains:
         qrels = grades.regraded(qrels, grades.gains(gains))
+    check_measures(parsed, qrels)
     runs = whole = {label: read_run(path) for label, path in labels.items()}
     for label, run in whole.items():
         _check_topics(label, run, qrels)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def work(options: argparse.Namespace) -> None:
     """Search, write the run with its manifest, print its scores."""
-    from clir.evaluation.measures import parse
+    from clir.evaluation.measures import check_measures, parse
     from clir.experiments.search import METHODS, check_judged, search
     from clir.runs.forms import check_form
     from clir.runs.run import check_tag
@@ -43,6 +43,7 @@ def work(options: argparse.Namespace) -> None:
     sides = given_sides(options, encoder)
     if qrels is not None:
         check_judged(sides.topics, qrels)
+        check_measures(measures, qrels)
     run = search(options.method, sides, encoder, hits=options.hits, options=settings).with_tag(tag)
     write(options, run, sides, encoder, settings)
     if options.show:

@@ -100,8 +100,36 @@ def test_names_are_parsed_once_each_and_may_share_a_word():
         ("R", "measure 'R' is not well formed: it wants a cutoff, as in R@10"),
         ("nDCG@", "measure 'nDCG@' is not well formed (as in nDCG@10 or P(rel=2)@5)"),
         ("nDCG@ten", "measure 'nDCG@ten' is not well formed (as in nDCG@10 or P(rel=2)@5)"),
-        ("P@2.5", "measure 'P@2.5' is not well formed (as in nDCG@10 or P(rel=2)@5)"),
-        ("AP(foo=1)", "measure 'AP(foo=1)' is not well formed (as in nDCG@10 or P(rel=2)@5)"),
+        ("P@2.5", "measure 'P@2.5': cutoff is an integer, not 2.5"),
+        ("AP(foo=1)", "measure 'AP(foo=1)': AP has no parameter foo (it has cutoff, rel, judged_only)"),
+        ("ndcg_cut.10", "unknown measure 'ndcg_cut.10'; did you mean 'nDCG@10'?"),
+        ("ndcg_cut.5,20", "unknown measure 'ndcg_cut.5,20'; did you mean 'nDCG@5 nDCG@20'?"),
+        ("recall.1000", "unknown measure 'recall.1000'; did you mean 'R@1000'?"),
+        ("P.5", "unknown measure 'P.5'; did you mean 'P@5'?"),
+        ("P_10", "unknown measure 'P_10'; did you mean 'P@10'?"),
+        ("map_cut_100", "unknown measure 'map_cut_100'; did you mean 'AP@100'?"),
+        ("recip_rank", "unknown measure 'recip_rank'; did you mean 'RR'?"),
+        ("recip_rank@10", "unknown measure 'recip_rank@10'; did you mean 'RR@10'?"),
+        ("iprec_at_recall.0.10", "unknown measure 'iprec_at_recall.0.10'; did you mean 'IPrec@0.1'?"),
+        ("num_rel_ret", "unknown measure 'num_rel_ret'; did you mean 'NumRet(rel=1)'?"),
+        ("set_F.0.5", "unknown measure 'set_F.0.5'; did you mean 'SetF(beta=0.5)'?"),
+        ("success.1", "unknown measure 'success.1'; did you mean 'Success@1'?"),
+        ("hit@10", "unknown measure 'hit@10'; did you mean 'Success@10'?"),
+        ("unj_5", "unknown measure 'unj_5'; did you mean 'Judged@5'?"),
+        ("rbp", "unknown measure 'rbp'; did you mean 'RBP(rel=1)'?"),
+        (
+            "official",
+            "unknown measure 'official'; trec_eval's name for several measures: name each "
+            "(for example: AP nDCG@10 R@100)",
+        ),
+        ("11pt_avg", "unknown measure '11pt_avg'; trec_eval has this measure, ir_measures and clir do not"),
+        ("gm_map", "unknown measure 'gm_map'; trec_eval has this measure, ir_measures and clir do not"),
+        ("IPrec@0.333", "measure 'IPrec@0.333': a level of recall is between 0 and 1, with two digits at most"),
+        ("IPrec", "measure 'IPrec' lacks recall (recall threshold): write IPrec@0.1"),
+        ("P(rel=0)@5", "measure 'P(rel=0)@5': rel, the least grade that counts as relevant, is at least 1"),
+        ("nDCG(dcg='exp')", "measure \"nDCG(dcg='exp')\": dcg is 'log2' or 'exp-log2', not 'exp'"),
+        ("StRecall", "measure 'StRecall' is not well formed: it wants a cutoff, as in StRecall@10"),
+        ("alpha_nDCG@50", "measure 'alpha_nDCG@50': its package, pyndeval, counts to a cutoff of 20"),
         ("nDCG@0", "measure 'nDCG@0': a cutoff is an integer from 1"),
         ("P(cutoff=True)", "measure 'P(cutoff=True)': a cutoff is an integer from 1"),
         ("__import__('os')", "measure \"__import__('os')\" is not well formed (as in nDCG@10 or P(rel=2)@5)"),
@@ -112,6 +140,35 @@ def test_names_that_mean_nothing(name, message):
     with pytest.raises(UsageError) as error:
         parse([name])
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("RBP", "measure 'RBP' lacks rel (minimum relevance score to be considered relevant): write RBP(rel=1)"),
+        ("RBP(p=0.5)", "measure 'RBP(p=0.5)' lacks rel (minimum relevance score to be considered relevant): "
+         "write RBP(p=0.5,rel=1)"),
+        ("INST", "measure 'INST' lacks max_rel (maximum relevance score): write INST(max_rel=3)"),
+        ("NERR8@10", "measure 'NERR8@10' lacks max_rel (maximum relevance score): write NERR8(max_rel=3)@10"),
+        ("SDCG", "measure 'SDCG' lacks cutoff (ranking cutoff threshold), max_rel (maximum relevance score): "
+         "write SDCG(max_rel=3)@10"),
+    ],
+)  # fmt: skip
+def test_a_parameter_and_a_package_that_are_missing(monkeypatch, name, message):
+    monkeypatch.setattr(ir_measures.cwl_eval, "_is_available", False)
+    with pytest.raises(UsageError) as error:
+        parse([name])
+    needed = "; it also needs a package that is not installed: pip install ir-measures[cwl_eval]"
+    assert str(error.value) == message + needed
+
+
+def test_every_name_of_trec_eval_is_understood():
+    import pytrec_eval
+
+    for name in pytrec_eval.supported_measures:
+        if name not in ir_measures.measures.registry:
+            with pytest.raises(UsageError, match=r"did you mean|trec_eval has this measure"):
+                parse([name])
 
 
 def test_a_measure_without_its_package(monkeypatch):
