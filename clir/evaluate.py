@@ -22,6 +22,8 @@ python -m clir.evaluate --qrels lareqa --runs lareqa.run --measures mAP@20 --top
     --document-languages "^([a-z]+)_"
 """
 MEASURES = ["AP", "nDCG@10", "R@100"]
+# What a manifest says of the numbers.
+RULES = "trec_eval 9: scores compared as float32, then docid, descending"
 # How differences are tested: the options, and the fields of the criterion that they are.
 CRITERION = ("test", "correction", "level")
 
@@ -242,8 +244,9 @@ def write(options: argparse.Namespace, scored: Scored, summary: Summary) -> None
     from clir.support.files import atomic_file, write_json
     from clir.support.manifest import manifest_beside
 
-    made = {"method": {"measures": list(summary.measures), "per query": options.per_query, "qrels": options.qrels},
-            "data": scored.checksums}  # fmt: skip
+    method = {"measures": list(summary.measures), "per query": options.per_query, "qrels": options.qrels,
+              "rules": RULES}  # fmt: skip
+    made = {"method": method, "data": scored.checksums}
     if options.output:
         with manifest_beside(options.output, **made):
             write_json(options.output, as_json(scored, options.per_query))

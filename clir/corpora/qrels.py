@@ -150,10 +150,10 @@ def read_qrels(path: str | Path) -> Qrels:
         qrels = Qrels.from_lines(lines)
     except ClirError as error:
         raise ClirError(f"{path}: {error}") if names is None else fault(path, data, names) from error
-    if several := lines.height - len(qrels):
+    if lines.height > len(qrels):
         say(
-            f"{path}: documents are judged under several subtopics (second column; {several:,} lines more than "
-            "documents): measures without subtopics take the highest grade"
+            f"{path}: some documents are judged under several subtopics (the second column): measures without "
+            "subtopics take the highest of a document's grades"
         )
     return qrels
 

@@ -102,7 +102,7 @@ def _check_grades(measures: Iterable[Measure], qrels: Qrels) -> None:
 
 def _per_topic(run: Run, qrels: Qrels, measures: Sequence[Measure]) -> dict[Measure, dict[str, float]]:
     judged = qrels.as_dict()
-    found = values_by_topic(measures, qrels, run.rankings())
+    found = values_by_topic(measures, qrels, judged, run.rankings())
     return {m: {qid: _without_hits(m, judged[qid]) for qid in qrels.topics} | found[m] for m in measures}
 
 

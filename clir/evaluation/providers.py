@@ -17,6 +17,8 @@ from clir.support.progress import say
 
 # `{qid: {docid: score}}`, every ranking from its best hit on.
 Rankings = Mapping[str, Mapping[str, float]]
+# `{qid: {docid: grade}}`.
+Judged = Mapping[str, Mapping[str, int]]
 # `{measure: {qid: value}}`.
 Values = dict[Any, dict[str, float]]
 # Parameters that may differ between measures of one call to a package.
@@ -25,13 +27,13 @@ _CUTOFFS = ("cutoff", "recall")
 NAMED = 5
 
 
-def values_by_topic(measures: Sequence[Any], qrels: Qrels, rankings: Rankings) -> Values:
-    """The value of every measure for every topic that has a ranking; all of these are judged.
+def values_by_topic(measures: Sequence[Any], qrels: Qrels, judged: Judged, rankings: Rankings) -> Values:
+    """The value of every measure for every topic that has a ranking; all of these are judged, `judged` is the qrels as
+    dictionaries.
 
     The scores of a ranking fall strictly. Topics reach the packages as numbers: some read ids as numbers. A package
     that fails for a topic leaves it at the measure's default, and this is said; ClirError if it fails for all.
     """
-    judged = qrels.as_dict()
     found: Values = {measure: {} for measure in measures}
     calls: dict[tuple[bool, str], list[Any]] = {}
     for measure in measures:
@@ -68,7 +70,7 @@ def is_of_diversity(measure: Any) -> bool:
     return measure.NAME in {supported.NAME for supported in ir_measures.pyndeval.SUPPORTED_MEASURES}
 
 
-def _judged_only(rankings: Rankings, judged: Mapping[str, Mapping[str, int]]) -> Rankings:
+def _judged_only(rankings: Rankings, judged: Judged) -> Rankings:
     """The rankings without their unjudged hits, as `clir.evaluation.gains.judged_only` leaves them."""
     kept = {
         qid: {docid: score for docid, score in ranking.items() if judged[qid].get(docid, -1) >= 0}
@@ -80,9 +82,7 @@ def _judged_only(rankings: Rankings, judged: Mapping[str, Mapping[str, int]]) ->
 class _Given:
     """Judgements and rankings as packages take them."""
 
-    def __init__(
-        self, qrels: Qrels, judged: Mapping[str, Mapping[str, int]], rankings: Rankings, numbers: Mapping[str, str]
-    ) -> None:
+    def __init__(self, qrels: Qrels, judged: Judged, rankings: Rankings, numbers: Mapping[str, str]) -> None:
         self.qrels, self.judged, self.rankings, self.numbers = qrels, judged, rankings, numbers
 
     def only(self, qid: str) -> _Given:

@@ -19,6 +19,7 @@ from clir.evaluation.languages import Matrix, Tags, language_matrix, language_sh
 from clir.evaluation.measures import Scores, check_measures, check_together, evaluate, parse
 from clir.evaluation.report import Evidence, wanted_documents
 from clir.evaluation.summary import Summary
+from clir.evaluation.trec_eval_10 import differences
 from clir.indexing.document_languages import languages_of
 from clir.runs.forms import read_run
 from clir.runs.run import Run
@@ -74,6 +75,10 @@ def score(
     if judged_only:
         runs = {label: grades.judged_only(run, qrels) for label, run in whole.items()}
     scores = {label: evaluate(run, qrels, parsed) for label, run in runs.items()}
+    for label, run in runs.items():
+        if found := differences(run, qrels, parsed, scores[label]):
+            say(f"{label}: trec_eval 10 has other numbers, as it compares scores as double and rounds levels of recall: "
+                f"{'; '.join(map(str, found))}")  # fmt: skip
     matrices, fairness = _languages(runs, qrels, parsed[0], topic_languages, document_languages)
     files = {f"run {number}": path for number, path in enumerate(labels.values(), 1)}
     if Path(qrels_name).is_file():

@@ -119,8 +119,8 @@ def test_subtopics_are_kept_and_the_highest_grade_is_a_documents(tmp_path, capsy
     qrels = read_qrels(path)
     assert qrels.frame.rows() == [("1", "a", 2), ("1", "b", 0), ("1", "c", 1), ("2", "x", -2)]
     assert capsys.readouterr().err == (
-        f"{path}: documents are judged under several subtopics (second column; 1 lines more than documents): measures "
-        "without subtopics take the highest grade\n"
+        f"{path}: some documents are judged under several subtopics (the second column): measures without subtopics "
+        "take the highest of a document's grades\n"
     )
     write_qrels(qrels, tmp_path / "again")
     assert (tmp_path / "again").read_text() == "1 2 a 1\n1 1 a 2\n1 1 b 0\n1 x c 1\n2 fas x -2\n"
