@@ -32,46 +32,60 @@ def parser() -> Parser:
     """The options of this door."""
     parser = Parser(
         "evaluate",
-        "Score TREC runs with any measure of ir_measures. Every judged topic counts; one that a run lacks counts 0.",
+        "Score runs with any measure of ir_measures. Every judged topic counts; one without hits in the run counts 0.",
         EXAMPLES,
     )
-    parser.add_argument("--qrels", help="a TREC qrels file, or the id of a collection that has qrels")
-    parser.add_argument("--runs", nargs="+", metavar="RUN", help="run files")
-    parser.add_argument("--names", nargs="+", metavar="NAME", help="what to call them (default: their paths)")
+    parser.add_argument("--qrels", help="the judgements: a file (TREC, BEIR, JSON), or the id of a collection")
+    parser.add_argument("--runs", nargs="+", metavar="RUN", help="run files (TREC, MS MARCO, JSON)")
+    parser.add_argument("--names", nargs="+", metavar="NAME", help="names of the runs in tables (default: their paths)")
     parser.add_argument(
         "--measures", nargs="+", default=MEASURES, metavar="MEASURE",
-        help=f"by ir_measures' names (default: {' '.join(MEASURES)})",
+        help=f"names as in ir_measures (default: {' '.join(MEASURES)})",
     )  # fmt: skip
-    parser.add_argument("--gains", nargs="+", metavar="G", help="gain of each grade: a name (neuclir), or 1=1 2=3 ...")
-    parser.add_argument("--judged-only", action="store_true", help="leave hits out that were not judged")
-    parser.add_argument("--describe", action="store_true", help="what is in each run: ties, topics, unjudged hits")
-    parser.add_argument("--per-query", action="store_true", help="the values of every topic, too")
+    parser.add_argument(
+        "--gains", nargs="+", metavar="G", help="replace each grade by a gain: a name (neuclir), or 1=1 2=3 ..."
+    )
+    parser.add_argument("--judged-only", action="store_true", help="remove unjudged hits before scoring")
+    parser.add_argument(
+        "--describe", action="store_true", help="print each run's size, ties, missing topics and unjudged hits"
+    )
+    parser.add_argument("--per-query", action="store_true", help="print the values of every topic, too")
 
-    tests = parser.add_argument_group("what differs")
-    tests.add_argument("--baseline", metavar="RUN", help="mark what differs significantly from this run")
-    tests.add_argument("--oracle", metavar="RUN", help="how much of the way from --baseline to this run is gone")
-    tests.add_argument("--all-pairs", action="store_true", help="every two runs compared, by the first measure")
-    tests.add_argument("--test", metavar="t|wilcoxon|randomisation|bootstrap", help="default: t")
-    tests.add_argument("--correction", metavar="holm|bonferroni|bh|none", help="default: holm")
-    tests.add_argument("--level", type=float, help="of significance (default: .05)")
+    tests = parser.add_argument_group("comparing runs")
+    tests.add_argument(
+        "--baseline", metavar="RUN", help="test every run against this one; + and - mark significant differences"
+    )
+    tests.add_argument(
+        "--oracle",
+        metavar="RUN",
+        help="a best possible run: print (run - baseline) / (oracle - baseline) of each run, in %%",
+    )
+    tests.add_argument("--all-pairs", action="store_true", help="test every pair of runs, by the first measure")
+    tests.add_argument("--test", metavar="t|wilcoxon|randomisation|bootstrap", help="significance test (default: t)")
+    tests.add_argument("--correction", metavar="holm|bonferroni|bh|none", help="for several tests (default: holm)")
+    tests.add_argument("--level", type=float, help="significance level (default: .05)")
 
     languages = parser.add_argument_group("several languages")
-    tags = "a file of id, tab, code; or a pattern that finds the code in an id"
+    tags = "language of each topic: a file of id, tab, code; or a regular expression that finds the code in an id"
     languages.add_argument("--topic-languages", metavar="FILE|PATTERN", help=tags)
     languages.add_argument(
-        "--document-languages", metavar="FILE|PATTERN|INDEX", help="the same for documents, or their index"
+        "--document-languages",
+        metavar="FILE|PATTERN|INDEX",
+        help="the same for documents; or an index that keeps languages",
     )
 
-    again = parser.add_argument_group("results again")
-    again.add_argument("--reproduce", metavar="FILE", help="run the commands of a file of results and compare scores")
-    again.add_argument("--only", nargs="+", default=[], metavar="STEP", help="of its steps, these")
+    again = parser.add_argument_group("reproducing results")
+    again.add_argument(
+        "--reproduce", metavar="FILE", help="run the commands of this file of results and compare the scores"
+    )
+    again.add_argument("--only", nargs="+", default=[], metavar="STEP", help="run only these steps of it")
 
-    out = parser.add_argument_group("what comes out")
-    out.add_argument("--json", action="store_true", help="JSON on stdout instead of tables")
-    out.add_argument("--output", metavar="FILE", help="write the JSON to this file as well")
-    out.add_argument("--csv", metavar="FILE", help="a line for every run and measure, with intervals and tests")
-    out.add_argument("--latex", metavar="FILE", help="the table for booktabs")
-    out.add_argument("--report", metavar="FILE", help="one HTML page: scores, topics, passages, plots")
+    out = parser.add_argument_group("output")
+    out.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    out.add_argument("--output", metavar="FILE", help="also write the JSON to this file")
+    out.add_argument("--csv", metavar="FILE", help="write a line for every run and measure, with intervals and tests")
+    out.add_argument("--latex", metavar="FILE", help="write the table as LaTeX (booktabs)")
+    out.add_argument("--report", metavar="FILE", help="write one HTML page: scores, topics, passages, plots")
     out.add_argument("--topics", metavar="FILE|ID", help="the topics' texts, for the report (default: --qrels' own)")
     out.add_argument("--corpus", metavar="FILE|ID", help="the passages, for the report (default: --qrels' own)")
     return parser
@@ -112,26 +126,26 @@ def check(options: argparse.Namespace) -> None:
     if missing:
         raise UsageError(f"the following arguments are required: {', '.join(missing)} (or --reproduce)")
     if options.only:
-        raise UsageError("--only chooses steps of --reproduce")
+        raise UsageError("--only chooses steps of --reproduce FILE: add it")
     given = [name for name in CRITERION if getattr(options, name) is not None]
     if given and not (options.baseline or options.all_pairs):
-        raise UsageError(f"{_option(given[0])} needs --baseline or --all-pairs: what is tested")
+        raise UsageError(f"{_option(given[0])} needs --baseline or --all-pairs: it is about tests between runs")
     if "test" in given:
         significance_test(options.test)
     if "correction" in given:
         correction(options.correction)
     if "level" in given and not 0 < options.level < 1:
-        raise UsageError(f"--level is between 0 and 1, not {options.level}")
+        raise UsageError(f"--level is a probability between 0 and 1, not {options.level}")
     if options.json:
         _check_shown(options)
     if options.oracle and not options.baseline:
-        raise UsageError("--oracle needs --baseline: where the way begins")
+        raise UsageError("--oracle needs --baseline RUN: scores are placed between the two runs")
     if options.topic_languages and not options.document_languages:
-        raise UsageError("--topic-languages needs --document-languages")
+        raise UsageError("--topic-languages needs --document-languages, too")
     if not options.report:
         for name in ("topics", "corpus"):
             if getattr(options, name):
-                raise UsageError(f"--{name} is for the report: add --report")
+                raise UsageError(f"--{name} is only used in the report: add --report FILE, or leave it out")
     _check_outputs(options)
 
 

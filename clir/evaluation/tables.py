@@ -67,7 +67,7 @@ def summary_table(summary: Summary) -> Table:
 
 
 def gap_table(scores: Mapping[str, Scores], measures: Sequence[str], baseline: str, oracle: str) -> Table:
-    """How much of the way from the baseline to the oracle each run has gone, in per cent; empty where there is none."""
+    """(run - baseline) / (oracle - baseline) for each run and measure, in per cent; empty where the two are equal."""
     table = _table(["gap closed"])
     for measure in measures:
         table.add_column(Text(measure), justify="right", no_wrap=True)

@@ -125,6 +125,12 @@ def tune(
     if seed < 0:
         raise UsageError(f"seed is at least 0, not {seed}")
     judged = qrels.topics
+    found = sum(any(qid in run for run in runs) for qid in judged)
+    if found < 2:
+        raise UsageError(
+            "tuning needs two judged topics at least, one to choose on and one to use the choice on, and the runs have "
+            f"{found or 'none'} of the qrels' {len(judged)}: fuse without tuning"
+        )
     if not 2 <= folds <= len(judged):
         raise UsageError(f"{folds} folds for {len(judged)} judged topics: give 2 to {len(judged)}")
     space = Space.of(runs, method, rrf_k, weights, depth)

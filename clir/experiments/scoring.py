@@ -77,8 +77,8 @@ def score(
     scores = {label: evaluate(run, qrels, parsed) for label, run in runs.items()}
     for label, run in runs.items():
         if found := differences(run, qrels, parsed, scores[label]):
-            say(f"{label}: trec_eval 10 has other numbers, as it compares scores as double and rounds levels of recall: "
-                f"{'; '.join(map(str, found))}")  # fmt: skip
+            said = "; ".join(map(str, found))
+            say(f"{label}: trec_eval 10, which compares scores as double and rounds levels of recall, gives {said}")
     matrices, fairness = _languages(runs, qrels, parsed[0], topic_languages, document_languages)
     files = {f"run {number}": path for number, path in enumerate(labels.values(), 1)}
     if Path(qrels_name).is_file():

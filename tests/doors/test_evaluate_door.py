@@ -108,7 +108,7 @@ def test_output_and_its_manifest(door, tmp_path):
         (
             "--qrels qrels.txt --runs a.run b.run --level .1",
             2,
-            "--level needs --baseline or --all-pairs: what is tested",
+            "--level needs --baseline or --all-pairs: it is about tests between runs",
         ),
         ("--qrels qrels.txt --runs a.run --gains 1=1 1=2", 2, "--gains 1=1 1=2: a grade is there twice"),
         (
@@ -227,7 +227,7 @@ def test_everything_at_once(door, tmp_path):
 def test_the_baseline_may_be_an_oracles_opposite(door):
     result = door("--qrels qrels.txt --runs a.run --oracle b.run")
     assert (result.returncode, result.stderr) == (
-        2, "python -m clir.evaluate: --oracle needs --baseline: where the way begins\n",
+        2, "python -m clir.evaluate: --oracle needs --baseline RUN: scores are placed between the two runs\n",
     )  # fmt: skip
 
 
@@ -256,3 +256,41 @@ def test_what_is_in_a_run(door, tmp_path):
         "  topics without hits: 1 (2)",
         "  unjudged: 1 of 3 hits of judged topics (33 %), 1 of 3 at ranks 1 to 10 (33 %)",
     ]
+
+
+def test_numbers_that_trec_eval_10_would_give_are_said_and_the_rules_are_in_the_manifest(door, tmp_path):
+    (tmp_path / "c.run").write_text("1 Q0 x 1 0.92226214537525870 c\n1 Q0 y 2 0.92226214537525860 c\n")
+    result = door("--qrels qrels.txt --runs a.run c.run --measures AP R@5 --output scores.json")
+    assert result.stderr.splitlines() == [
+        "c.run: 1 of 2 judged topics are not in the run and count 0",
+        "c.run: trec_eval 10, which compares scores as double and rounds levels of recall, gives AP 0.5000 instead of "
+        "0.2500 (topics: 1; 1)",
+    ]
+    assert json.loads((tmp_path / "scores.json").read_text())["c.run"]["AP"] == 0.25
+    manifest = json.loads((tmp_path / "scores.json.meta.json").read_text())
+    assert manifest["method"]["rules"] == "trec_eval 9: scores compared as float32, then docid, descending"
+
+
+def test_grades_beyond_a_measure_are_refused_before_the_runs_are_read(door, tmp_path):
+    (tmp_path / "high.txt").write_text("1 0 x 7\n")
+    (tmp_path / "c.run").write_text("not a run\n")
+    result = door("--qrels high.txt --runs c.run --measures ERR@20")
+    assert result.returncode == 1 and "measure ERR@20 is defined for grades up to 4" in result.stderr
+    result = door("--qrels high.txt --runs a.run --measures ERR@20 nDCG@20 --gains 7=3 --json")
+    assert json.loads(result.stdout)["a.run"] == {"ERR@20": 7 / 16, "nDCG@20": 1.0}
+
+
+def test_ids_and_forms_of_all_kinds_give_the_same_numbers(door, tmp_path):
+    (tmp_path / "words.tsv").write_text("query-id\tcorpus-id\tscore\nsw_1\td0\t0\nsw_1\td1\t1\nñ\td0\t0\nñ\td3\t2\n")
+    (tmp_path / "words.run").write_text("# x\nsw_1 Q0 d0 1 2 x\nsw_1 Q0 d1 2 1 x\nñ Q0 d3 1 2 x\nñ Q0 d0 2 1 x\n")
+    result = door("--qrels words.tsv --runs words.run --measures ERR@20 nDCG(dcg='exp-log2')@20 --json")
+    found = json.loads(result.stdout)["words.run"]
+    assert found == pytest.approx(
+        {"ERR@20": (1 / 32 + 3 / 16) / 2, "nDCG(dcg='exp-log2')@20": (1 / 1.5849625007 + 1) / 2}
+    )
+
+
+def test_one_answer_for_grades_below_0(door, tmp_path):
+    (tmp_path / "negative.txt").write_text("1 0 y -1\n1 0 x 1\n")
+    result = door("--qrels negative.txt --runs b.run --judged-only --measures P@1 P(judged_only=True)@1 --json")
+    assert json.loads(result.stdout)["b.run"] == {"P@1": 1.0, "P(judged_only=True)@1": 1.0}

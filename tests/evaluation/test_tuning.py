@@ -168,6 +168,18 @@ def test_wrong_parameters(options, message):
     assert str(error.value).startswith(message)
 
 
+def test_one_judged_topic_is_not_enough():
+    runs, qrels = many(0)
+    for judged, count in ((qrels.topics[:1], "1 of the qrels' 1"), ([], "none of the qrels' 2")):
+        few = Qrels.from_dict({qid: qrels[qid] for qid in judged} or {"x": {"d": 1}, "y": {"d": 1}})
+        with pytest.raises(UsageError) as error:
+            tune(runs, few)
+        assert str(error.value) == (
+            "tuning needs two judged topics at least, one to choose on and one to use the choice on, and the runs have "
+            f"{count}: fuse without tuning"
+        )
+
+
 def test_with_judgements_that_mean_nothing_the_out_of_fold_run_does_not_win():
     differences = {"out of fold": [], "in sample": []}
     for seed in range(60):
