@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from clir.corpora.qrels_forms import HIGHEST
 from clir.evaluation.average_precision import NAME, CutAveragePrecision
 from clir.evaluation.graded import own_value
 from clir.evaluation.providers import computed, is_of_diversity, judged_only
@@ -59,6 +60,8 @@ def _parse_one(text: str) -> Measure:
     if (cutoff := measure.params.get("cutoff")) is True or (isinstance(cutoff, int) and cutoff < 1):
         # The evaluators in C crash on such values.
         raise UsageError(f"measure {text!r}: a cutoff is an integer from 1")
+    if isinstance(cutoff, int) and cutoff > HIGHEST:
+        raise UsageError(f"measure {text!r}: a cutoff is at most {HIGHEST:,}")
     _check_parameters(text, measure)
     _check_values(text, measure)
     _check_provided(text, measure)
@@ -76,6 +79,10 @@ def _by_name(text: str) -> Measure:
 
 
 def _badly_formed(text: str) -> UsageError:
+    if parts := re.fullmatch(r"[\w@.]+(?:,[\w@.]+)+", text):
+        return UsageError(
+            f"measure {text!r} is not well formed: blanks separate measures: {parts[0].replace(',', ' ')}"
+        )
     return UsageError(f"measure {text!r} is not well formed (as in nDCG@10 or P(rel=2)@5)")
 
 
@@ -135,6 +142,9 @@ def _check_values(text: str, measure: Measure) -> None:
     recall = parameters.get("recall")
     if recall is not None and not (0 <= recall <= 1 and round(recall, 2) == recall):
         raise UsageError(f"measure {text!r}: a level of recall is between 0 and 1, with two digits at most")
+    for grade, gain in parameters.get("gains", {}).items():
+        if type(grade) is not int or type(gain) is not int or not 0 <= gain <= HIGHEST:
+            raise UsageError(f"measure {text!r}: gains are integers from 0 to {HIGHEST:,} for integers")
     for name in ("p", "alpha"):
         if name in parameters and not 0 <= parameters[name] <= 1:
             raise UsageError(f"measure {text!r}: {name} is between 0 and 1")

@@ -31,16 +31,18 @@ TOPICS = [
     "q#1",
     "0x1",
 ]
+# A few more than are judged or found.
+DOCS = ["001", "1", "01", "1.0", "ñ", "NA", "d#1", "#", "1e0", "-1", "null", '"', "0", "Q0", "d1", "d2"]
 MOST = 12  # documents of a topic
 
 
 def collection(grades, seed=0):
     """Judgements and rankings at random: `judged[qid]`, `ranking[qid]`."""
     draw = random.Random(seed)
-    judged = {qid: {f"d{i}": draw.choice(grades) for i in range(MOST) if draw.random() < 0.7} for qid in TOPICS}
-    judged["1"] = {"d1": 0, "d2": 0, "d9": min(grades)}  # nothing relevant
-    judged["0x1"] = dict.fromkeys(["d1", "d4"], min(grades))
-    ranking = {qid: draw.sample([f"d{i}" for i in range(MOST + 4)], draw.randint(1, MOST)) for qid in TOPICS}
+    judged = {qid: {docid: draw.choice(grades) for docid in DOCS[:MOST] if draw.random() < 0.7} for qid in TOPICS}
+    judged["1"] = {"01": 0, "d2": 0, "ñ": min(grades)}  # nothing relevant
+    judged["0x1"] = dict.fromkeys(["1", "ñ"], min(grades))
+    ranking = {qid: draw.sample(DOCS, draw.randint(1, MOST)) for qid in TOPICS}
     del ranking["no-hits"]
     return judged, ranking
 
@@ -149,6 +151,15 @@ def test_every_measure_by_its_definition():
     check({**GRADED, **OF_THE_QRELS}, range(-2, 11))
 
 
+def test_a_run_without_a_judged_hit_scores_nothing_and_raises_nothing():
+    qrels = Qrels.from_dict({"1": {"a": 1, "b": 0}, "2": {"a": -1}})
+    names = [name for name in {**GRADED, **TO_FOUR} if name not in ("Accuracy", "Accuracy@4")]
+    condensed = ["AP(judged_only=True)", "nDCG(dcg='exp-log2',judged_only=True)@3", "P(judged_only=True)@3"]
+    for run in (Run.from_hits({}), Run.from_hits({"2": [("x", 1.0)]})):
+        average = evaluate(run, qrels, [*names, *condensed]).average
+        assert {name: value for name, value in average.items() if value} == ({"NumRet": 1.0} if len(run) else {})
+
+
 def test_measures_for_grades_up_to_four_by_their_definition():
     check(TO_FOUR, range(-2, 5))
 
@@ -216,12 +227,12 @@ def diversity(seed):
     draw = random.Random(seed)
     qids = ["001", "1", "sw_1", "ñ", "no-hits", "nothing"]
     lines = [
-        (qid, topic, f"d{i}", 0 if qid == "nothing" else draw.choice([-2, 0, 1, 2]))
-        for qid in qids for topic in ("1", "2", "fas") for i in range(9) if draw.random() < 0.5
+        (qid, topic, docid, 0 if qid == "nothing" else draw.choice([-2, 0, 1, 2]))
+        for qid in qids for topic in ("1", "2", "fas") for docid in DOCS[:9] if draw.random() < 0.5
     ]  # fmt: skip
     columns = [list(column) for column in zip(*lines, strict=True)]
     qrels = Qrels.of(columns[0], columns[2], columns[3], columns[1])
-    ranking = {qid: draw.sample([f"d{i}" for i in range(12)], 8) for qid in qids if qid != "no-hits"}
+    ranking = {qid: draw.sample(DOCS[:12], 8) for qid in qids if qid != "no-hits"}
     return qrels, ranking, lines
 
 

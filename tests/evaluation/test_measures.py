@@ -130,6 +130,13 @@ def test_names_are_parsed_once_each_and_may_share_a_word():
         ("nDCG(dcg='exp')", "measure \"nDCG(dcg='exp')\": dcg is 'log2' or 'exp-log2', not 'exp'"),
         ("StRecall", "measure 'StRecall' is not well formed: it wants a cutoff, as in StRecall@10"),
         ("alpha_nDCG@50", "measure 'alpha_nDCG@50': its package, pyndeval, counts to a cutoff of 20"),
+        ("AP,nDCG@10", "measure 'AP,nDCG@10' is not well formed: blanks separate measures: AP nDCG@10"),
+        ("nDCG(gains={1:-2})", "measure 'nDCG(gains={1:-2})' is not well formed (as in nDCG@10 or P(rel=2)@5)"),
+        (
+            "nDCG(gains={1:3000000})",
+            "measure 'nDCG(gains={1:3000000})': gains are integers from 0 to 1,000,000 for integers",
+        ),
+        ("P@99999999999999999999", "measure 'P@99999999999999999999': a cutoff is at most 1,000,000"),
         ("nDCG@0", "measure 'nDCG@0': a cutoff is an integer from 1"),
         ("P(cutoff=True)", "measure 'P(cutoff=True)': a cutoff is an integer from 1"),
         ("__import__('os')", "measure \"__import__('os')\" is not well formed (as in nDCG@10 or P(rel=2)@5)"),
