@@ -98,8 +98,7 @@ def test_what_is_left_out_is_said(tmp_path, capsys):
         ('{"1": {"a": true}}', ": topic '1', document 'a': the relevance True is not an integer"),
         ('{"1": {"a": 2000000}}', ": topic '1', document 'a': the relevance 2000000 is above 1,000,000, the highest "
          "that can be scored"),
-        ('{"1": {"a": 1, "a": 0}}', ": not qrels as JSON: 'a' stands twice in one object (a topic, or a document of "
-         "a topic)"),
+        ('{"1": {"a": 1, "a": 0}}', ": not qrels as JSON: the key 'a' stands twice in one object"),
         ('{"1": ["a"]}', ": topic '1' has no object of documents and grades"),
         ('{"1": {"a b": 1}}', ": docid 'a b' (line 1): an id is not empty and has no white space"),
         ('{"1": {}}', ": no judgement in it"),
