@@ -98,16 +98,24 @@ def work(options: argparse.Namespace) -> None:
 
     at_least_one(options, "batch_size", "window", "threads", "document_tokens", "pooling", "processes", "train")
     _check_combination(options)
-    from clir.indexing.encoded import refuse_foreign
-
     if options.shard is not None:
         from clir.indexing.shards import parse_shard
 
         options.shard = parse_shard(options.shard)
+    use_threads(options.threads)
+    from clir.support.locks import alone
+
     target = _target(options)
+    with alone(target, "encoding into"):
+        _make(options, target)
+    print(target)
+
+
+def _make(options: argparse.Namespace, target: Path) -> None:
+    from clir.indexing.encoded import refuse_foreign
+
     if not options.merge:
         refuse_foreign(target, "token" if options.tokens else "dense")
-    use_threads(options.threads)
     if options.merge:
         from clir.indexing.merging import merge
 
@@ -122,7 +130,6 @@ def work(options: argparse.Namespace) -> None:
         _through_vectors(options, target)
     else:
         _encode(options, target)
-    print(target)
 
 
 def _target(options: argparse.Namespace) -> Path:

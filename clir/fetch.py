@@ -43,22 +43,24 @@ def work(options: argparse.Namespace) -> None:
 
 def _bring(name: str, root: Path, origin: Path | None) -> None:
     from clir.corpora import sources
+    from clir.support.locks import alone
     from clir.support.manifest import write_manifest
 
-    count = sources.copy(name, root, origin) if origin else sources.fetch(name, root)
     what = sources.source(name)
-    if count:
-        write_manifest(
-            root / name,
-            data={
-                "what": what.what,
-                "licence": what.licence,
-                "repository": f"https://github.com/{what.repository}",
-                "revision": what.revisions[0],
-                "from": str(origin) if origin else "upstream",
-                "files": {file.path: {"sha256": file.sha256} for file in what.present(root)},
-            },
-        )
+    with alone(root / name, "fetching into", wait=True):
+        count = sources.copy(name, root, origin) if origin else sources.fetch(name, root)
+        if count:
+            write_manifest(
+                root / name,
+                data={
+                    "what": what.what,
+                    "licence": what.licence,
+                    "repository": f"https://github.com/{what.repository}",
+                    "revision": what.revisions[0],
+                    "from": str(origin) if origin else "upstream",
+                    "files": {file.path: {"sha256": file.sha256} for file in what.present(root)},
+                },
+            )
     print(f"{name}: {count} files fetched, {len(what.present(root))} of {len(what.files)} there, in {root / name}")
     if what.elsewhere:
         print(f"{name}: {what.elsewhere}")

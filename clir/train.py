@@ -141,11 +141,19 @@ def parser() -> Parser:
 
 def work(options: argparse.Namespace) -> None:
     """Read recipe and bitext, train, print where the student lies."""
-    from clir.corpora.bitext import parse_specs
     from clir.support.command import at_least_one, use_threads
 
     at_least_one(options, "threads", "checkpoint_steps")
     use_threads(options.threads)
+    from clir.distillation.processes import training_alone
+
+    with training_alone(options.output):
+        _train(options)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from clir.corpora.bitext import parse_specs
+
     earlier = _continued(options)
     recipe = _recipe(options)
     parse_specs(options.bitext, options.language)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
+
+from clir.support.locks import alone
 
 
 def processes() -> int:
@@ -15,6 +18,16 @@ def processes() -> int:
 def is_first() -> bool:
     """Whether this process is the one that writes and speaks."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+@contextlib.contextmanager
+def training_alone(output: str | Path) -> Iterator[None]:
+    """Keep other trainings, and other commands, from `output`; the first process has the lock for all of ours.
+
+    Raises UsageError if another process is at it.
+    """
+    with alone(output, "training") if is_first() else contextlib.nullcontext():
+        yield
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from clir.indexing.dense import DenseIndex, build_dense_index, open_dense_index
 from clir.indexing.documents import documents_fingerprint
 from clir.support.errors import UsageError
 from clir.support.files import atomic_folder, cache_root
+from clir.support.locks import alone
 from clir.support.progress import Progress
 
 BATCH = 256
@@ -77,7 +78,9 @@ def relevant_passages(
     told = [teacher.fingerprint("document"), documents_fingerprint(given.read()), options.count, scorer, max_tokens]
     folder = (root or cache_root() / "relevance") / _digest([*told[:2]])
     if not (folder / "meta.json").exists():
-        build_dense_index(given.read, teacher, folder, total=given.total)
+        with alone(folder, "encoding into", wait=True):
+            if not (folder / "meta.json").exists():
+                build_dense_index(given.read, teacher, folder, total=given.total)
     index = open_dense_index(folder)
     if index.documents < options.count:
         raise UsageError(f"{options.corpus} has {index.documents} passages, fewer than the {options.count} asked for")

@@ -21,6 +21,7 @@ from clir.encoding.encoder import TowerEncoder
 from clir.encoding.precision import autocast
 from clir.encoding.tower import States
 from clir.support.files import atomic_folder, cache_root
+from clir.support.locks import alone
 from clir.support.progress import Progress
 
 SHARD = 1024
@@ -119,7 +120,10 @@ def teacher_states(
         for start in range(0, len(texts), SHARD):
             path = folder / f"{start:08d}"
             if not path.is_dir():
-                _write_shard(path, teacher, texts[start : start + SHARD], max_tokens)
+                # Another training may be at the same: its states do as well.
+                with alone(path, "computing", wait=True):
+                    if not path.is_dir():
+                        _write_shard(path, teacher, texts[start : start + SHARD], max_tokens)
             progress.advance(min(SHARD, len(texts) - start))
     return TeacherStates([folder / f"{start:08d}" for start in range(0, len(texts), SHARD)])
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -15,7 +13,7 @@ from safetensors import SafetensorError
 
 from clir.corpora.bitext import Pair
 from clir.distillation.lesson import check_batch, chosen_pairs, pairs_digest, prepare_lesson
-from clir.distillation.processes import first_process_first, is_first
+from clir.distillation.processes import first_process_first, is_first, training_alone
 from clir.distillation.recipe import Recipe
 from clir.distillation.relevance import relevant_passages
 from clir.distillation.start import check_late_interaction, starting_student, tower_encoder
@@ -49,16 +47,30 @@ def distil(
 
     A student that is there already, of the same recipe, models and pairs, is left as it is. `validate`
     scores the student where the recipe stops early by a collection; `tensorboard` is a folder for its
-    event files; `about` goes into the manifest. Raises UsageError if something else stands at `output`
-    or the pairs do not fill a batch, ClirError if training diverges.
+    event files; `about` goes into the manifest. Raises UsageError if something else stands at `output`,
+    another process is at it, or the pairs do not fill a batch, ClirError if training diverges.
     """
-    started = time.monotonic()
     if recipe.precision == "fp16" and device == "cpu":
         raise UsageError("precision: fp16 is for GPUs; on a processor there are bf16 and fp32")
     # "." has no name of its own.
     output = Path(output) if Path(output).name else Path(output).absolute()
     with wrapping_disk_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
+    with training_alone(output):
+        return _distil(recipe, pairs, output, device, checkpoint_steps, validate, tensorboard, about)
+
+
+def _distil(
+    recipe: Recipe,
+    pairs: Sequence[Pair],
+    output: Path,
+    device: str,
+    checkpoint_steps: int,
+    validate: Validate | None,
+    tensorboard: str | Path | None,
+    about: dict[str, Any] | None,
+) -> Path:
+    started = time.monotonic()
     teacher, start = tower_encoder(recipe.teacher, device), tower_encoder(recipe.student, device)
     check_late_interaction(recipe, start, teacher)
     pairs = chosen_pairs(pairs, recipe)
@@ -97,9 +109,10 @@ def distil(
     quiet_transformers()
     from clir.distillation.loop import run
 
-    with wrapping_disk_errors(output), _wrapping_writers(output), _writing(work / key):
+    with wrapping_disk_errors(output), _wrapping_writers(output):
         with first_process_first(device):
-            _drop_other_runs(work / key)
+            if is_first():
+                _drop_other_runs(work / key)
         outcome = run(
             recipe, lesson, work / key, device=device, checkpoint_steps=checkpoint_steps, validate=validate,
             tensorboard=tensorboard,
@@ -164,44 +177,10 @@ def _is_finished(output: Path, key: str) -> bool:
     raise UsageError(f"{output} holds {what}: choose another --output, or remove it")
 
 
-@contextlib.contextmanager
-def _writing(work: Path) -> Iterator[None]:
-    """Let others see that a run's folder is in use; the processes of one run share it."""
-    work.mkdir(parents=True, exist_ok=True)
-    lock = os.open(work, os.O_RDONLY)
-    try:
-        # A file system without locks only loses the warning.
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        yield
-    finally:
-        os.close(lock)
-
-
-def _is_written(work: Path) -> bool:
-    """Whether a living process is at work in a run's folder."""
-    lock = os.open(work, os.O_RDONLY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(lock)
-    return False
-
-
 def _drop_other_runs(work: Path) -> None:
-    """Remove checkpoints of other recipes or pairs that were killed on their way to the same output.
-
-    Raises UsageError if one of them is alive.
-    """
+    """Remove checkpoints of other recipes or pairs that were killed on their way to the same output."""
+    work.mkdir(parents=True, exist_ok=True)
     for other in work.parent.glob("*"):
         if other != work:
-            if _is_written(other):
-                raise UsageError(
-                    f"a training by another recipe or on other pairs is at work for the same output: {other}"
-                )
             say(f"an unfinished run of another recipe or other pairs is dropped: {other}")
             shutil.rmtree(other, ignore_errors=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from clir.corpora.collection import Collection
@@ -12,6 +14,7 @@ from clir.indexing.dense import DenseIndex, build_dense_index, open_dense_index
 from clir.indexing.documents import documents_fingerprint
 from clir.indexing.lucene import LuceneIndex, build_lucene_index, open_lucene_index
 from clir.indexing.tokens import TokenIndex, build_token_index, open_token_index
+from clir.support.locks import alone
 
 ROOT = Path("indexes")
 # Collections up to this size are read through to see that an index still holds their documents;
@@ -22,11 +25,12 @@ READ_THROUGH = 100_000
 def dense_index(collection: Collection, encoder: Encoder, root: Path = ROOT) -> DenseIndex:
     """The dense index of `collection` by `encoder`'s document side under `root`, built if it is not there."""
     path = root / _name(collection) / f"dense-{encoder.fingerprint('document')}-{_documents_key(collection)}"
-    if not (path / "meta.json").exists():
-        build_dense_index(
-            collection.documents, encoder, path, total=collection.document_count(),
-            about={"data": {"source": collection.id}},
-        )  # fmt: skip
+    with _where_missing(path) as missing:
+        if missing:
+            build_dense_index(
+                collection.documents, encoder, path, total=collection.document_count(),
+                about={"data": {"source": collection.id}},
+            )  # fmt: skip
     return open_dense_index(path)
 
 
@@ -38,11 +42,12 @@ def token_index(collection: Collection, encoder: Encoder, root: Path = ROOT) -> 
     giving = token_encoder(encoder)
     made_by = f"{encoder.fingerprint('document')}-{giving.token_limit('document')}"
     path = root / _name(collection) / f"tokens-{made_by}-{_documents_key(collection)}"
-    if not (path / "meta.json").exists():
-        build_token_index(
-            collection.documents, giving, path, total=collection.document_count(),
-            about={"data": {"source": collection.id}},
-        )  # fmt: skip
+    with _where_missing(path) as missing:
+        if missing:
+            build_token_index(
+                collection.documents, giving, path, total=collection.document_count(),
+                about={"data": {"source": collection.id}},
+            )  # fmt: skip
     return open_token_index(path)
 
 
@@ -59,12 +64,23 @@ def sparse_index(
     with_terms = path.with_name(path.name + "-docvectors")
     if feedback or (with_terms / "meta.json").exists():
         path = with_terms
-    if not (path / "meta.json").exists():
-        build_lucene_index(
-            collection.documents(), path, collection.language, analyzer=analyzer,
-            store=["docvectors"] if feedback else [], total=collection.document_count(), source=collection.id,
-        )  # fmt: skip
+    with _where_missing(path) as missing:
+        if missing:
+            build_lucene_index(
+                collection.documents(), path, collection.language, analyzer=analyzer,
+                store=["docvectors"] if feedback else [], total=collection.document_count(), source=collection.id,
+            )  # fmt: skip
     return open_lucene_index(path, analyzer=analyzer)
+
+
+@contextlib.contextmanager
+def _where_missing(path: Path) -> Iterator[bool]:
+    """Whether an index is still to be built at `path`, when no other process is at it any more."""
+    if (path / "meta.json").exists():
+        yield False
+        return
+    with alone(path, "building", wait=True):
+        yield not (path / "meta.json").exists()
 
 
 def _name(collection: Collection) -> str:

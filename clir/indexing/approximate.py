@@ -17,6 +17,7 @@ from clir.indexing.faiss_vectors import library, set_parameters, tunable
 from clir.indexing.flat import FlatVectors, Numbers, Vectors
 from clir.support.errors import ClirError, UsageError
 from clir.support.files import atomic_folder
+from clir.support.locks import alone
 from clir.support.manifest import read_manifest, write_manifest
 from clir.support.progress import Progress, say
 
@@ -85,6 +86,13 @@ def build_approximate_index(
     output = Path(output)
     if output.resolve() == flat.path.resolve():
         raise UsageError(f"{output} is the index that this one is made from: choose another output")
+    with alone(output, "building"):
+        return _built(flat, output, factory, queries, queries_from)
+
+
+def _built(
+    flat: DenseIndex, output: Path, factory: Factory, queries: Vectors | None, queries_from: str | None
+) -> DenseIndex:
     vectors = flat.flat
     if vectors is None:
         raise UsageError(f"{flat.path} is not a flat index: vectors can no longer be read from it")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import json
@@ -28,6 +27,7 @@ from clir.indexing.lines import count_lines, read_lines
 from clir.indexing.shards import ENDS, Shard
 from clir.support.errors import ClirError, UsageError
 from clir.support.files import replace_folder, wrapping_disk_errors, write_json
+from clir.support.locks import alone
 from clir.support.manifest import read_manifest, write_manifest
 from clir.support.progress import Progress, say, track
 
@@ -260,11 +260,12 @@ def growing(
 ) -> Iterator[Growth]:
     """An index, or a shard of one, that grows beside `output`, after an unfinished run of the same `parts` or anew.
 
-    `parts` is all that decides what a document becomes; `begin` as in Growth. Raises ClirError while another
+    `parts` is all that decides what a document becomes; `begin` as in Growth. Raises UsageError while another
     process is at it.
     """
     folder = work_folder(output)
-    with wrapping_disk_errors(output), _locked(folder, output), _removing_empty(folder):
+    with wrapping_disk_errors(output), alone(output, "encoding into"), _removing_empty(folder):
+        folder.mkdir(parents=True, exist_ok=True)
         whole = {**parts, "shard": list(shard)} if shard else parts
         key = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
         yield Growth(folder, key, begin, shard).open()
@@ -323,24 +324,6 @@ def _append(path: Path, data: bytes) -> None:
         handle.write(data)
         handle.flush()
         os.fsync(handle.fileno())
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, output: Path) -> Iterator[None]:
-    """Make the folder if need be, and keep other processes out of it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ClirError(f"another process is encoding into {output}: wait for it, or end it") from None
-        except OSError:
-            # A file system without locks: two runs at a time are then the user's to avoid.
-            pass
-        yield
-    finally:
-        os.close(lock)
 
 
 @contextlib.contextmanager

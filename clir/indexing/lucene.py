@@ -21,6 +21,7 @@ from clir.indexing.terms import Cutter, Subwords, read_subwords
 from clir.support.errors import ClirError, UsageError, unknown
 from clir.support.files import atomic_file, existing, replace_folder, scratch_folder, sha256_of_file
 from clir.support.jvm import anserini_version, run_java
+from clir.support.locks import alone
 from clir.support.manifest import manifest_path, read_manifest, write_manifest
 from clir.support.progress import Progress, say
 
@@ -107,10 +108,10 @@ def build_lucene_index(
             raise unknown("part to store", name, STORABLE)
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be at least 1, not {threads}")
-    refuse_foreign(output)
     cutter = cutter_of(chosen)
     subwords = cutter if isinstance(cutter, Subwords) else None
-    with scratch_folder(output) as scratch:
+    with alone(output, "indexing into"), scratch_folder(output) as scratch:
+        refuse_foreign(output)
         written = _write_documents(documents, scratch / "documents", total, cutter)
         sections = {
             "kind": KIND,

@@ -9,6 +9,7 @@ from clir.indexing.dense import open_dense_index, seal_flat
 from clir.indexing.encoded import EncodedIndex, refuse_foreign
 from clir.indexing.shards import merge_shards
 from clir.indexing.tokens import open_token_index
+from clir.support.locks import alone
 
 
 def merge(folders: Sequence[str | Path], output: str | Path) -> EncodedIndex:
@@ -17,5 +18,6 @@ def merge(folders: Sequence[str | Path], output: str | Path) -> EncodedIndex:
     Raises what `merge_shards` raises, and UsageError if something else stands there; an earlier index stays until
     the new one is whole.
     """
-    kind = merge_shards(folders, output, {"dense": seal_flat}, refuse_foreign)
+    with alone(output, "merging shards into"):
+        kind = merge_shards(folders, output, {"dense": seal_flat}, refuse_foreign)
     return open_token_index(output) if kind == "token" else open_dense_index(output)

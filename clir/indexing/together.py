@@ -12,6 +12,7 @@ from clir.indexing.encoded import read_progress, work_folder
 from clir.indexing.merging import merge
 from clir.indexing.shards import Shard
 from clir.support.errors import ClirError
+from clir.support.locks import alone
 from clir.support.manifest import read_manifest
 from clir.support.processes import run_together
 from clir.support.progress import Progress
@@ -34,6 +35,13 @@ def encode_together(
     Shards lie beside `output` until they are merged; what a killed run left of them is gone on from. For that time
     the disk holds the vectors twice.
     """
+    with alone(output, "encoding into"):
+        _encode(output, processes, devices, threads, command, total)
+
+
+def _encode(
+    output: Path, processes: int, devices: Sequence[str], threads: int | None, command: Command, total: int | None
+) -> None:
     shards = [Shard(number, processes) for number in range(1, processes + 1)]
     each = max(1, (threads or len(os.sched_getaffinity(0))) // processes)
     work = output.with_name(f".{output.name}.shards")

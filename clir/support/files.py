@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import hashlib
 import io
 import json
@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from clir.support.compression import BrokenCompression, open_unpacked
 from clir.support.errors import ClirError, UsageError
+from clir.support.locks import take
 
 READ_BLOCK = 1 << 20
 
@@ -87,7 +88,7 @@ def _locked_folder(path: Path) -> tuple[Path, int]:
             lock = os.open(folder, os.O_RDONLY)
             # A file system without locks only loses the removal of what killed processes left.
             with contextlib.suppress(OSError):
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                take(lock, wait=True)
             if folder.exists():
                 return folder, lock
             os.close(lock)
@@ -99,8 +100,8 @@ def _remove_abandoned(path: Path) -> None:
         with contextlib.suppress(OSError):
             lock = os.open(folder, os.O_RDONLY)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                if take(lock):
+                    shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
 
@@ -113,12 +114,16 @@ def temporary_folders(path: Path, kind: str) -> list[Path]:
 
 def replace_folder(new: Path, path: Path) -> None:
     """Put the folder `new` at `path`; a folder that stood there is removed after the exchange."""
-    if not path.exists():
-        os.replace(new, path)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-    os.replace(path, old / "was")
-    os.replace(new, path)
+    while True:
+        try:
+            # Nothing, or an empty folder, gives way.
+            os.replace(new, path)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+        os.replace(path, old / "was")
     # With what a kill here left another time; an empty one is of a process that is about to use it.
     for folder in temporary_folders(path, "old"):
         if (folder / "was").exists():

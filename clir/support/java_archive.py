@@ -5,7 +5,6 @@ in half the time. Kept in the cache, for each Java and each Anserini; a search w
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import subprocess
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clir.support.files import cache_root
+from clir.support.locks import take
 
 # What the search that is listened to does not load, and ours does.
 MORE_CLASSES = (
@@ -83,9 +83,4 @@ def _run(*command: str) -> None:
 def _alone(path: Path) -> Iterator[bool]:
     """Whether no other process makes the archive at `path`."""
     with open(path.with_suffix(".lock"), "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        yield take(lock.fileno())

@@ -104,7 +104,10 @@ def test_a_living_training_is_not_swept_away_by_another(folder: Path, minilm: Pa
     finally:
         running.send_signal(signal.SIGCONT)
     assert (other.returncode, other.stdout) == (2, "")
-    assert "a training by another recipe or on other pairs is at work for the same output" in other.stderr
+    assert other.stderr.splitlines() == [
+        f"python -m clir.train: another process is training {folder / 'shared'} (process {running.pid}): wait for it, "
+        "or end it"
+    ]
     _, said = running.communicate()
     assert running.returncode == 0, said
 

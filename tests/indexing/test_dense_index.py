@@ -1,7 +1,6 @@
 """Dense indexes: FAISS's own bytes, over kills, and what is refused with nothing touched."""
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -148,20 +147,27 @@ def test_what_a_kill_wrote_beyond_its_progress_is_cut_back(tmp_path: Path) -> No
 
 
 def test_two_processes_do_not_encode_into_one_index(tmp_path: Path) -> None:
-    work = begin(tmp_path / "index", 2)
-    with open_lock(work), pytest.raises(ClirError, match=r"another process is encoding into .*index: wait for it"):
-        build_dense_index(read(), LetterEncoder(), tmp_path / "index", window=3)
+    begin(tmp_path / "index", 2)
+    with at_work(tmp_path / "index") as number:
+        message = rf"another process is encoding into .*index \(process {number}\): wait for it"
+        with pytest.raises(ClirError, match=message):
+            build_dense_index(read(), LetterEncoder(), tmp_path / "index", window=3)
     encoder = LetterEncoder()
     build_dense_index(read(), encoder, tmp_path / "index", window=3)
     assert len(encoder.seen) == 4, "what was there is still there"
 
 
 @contextlib.contextmanager
-def open_lock(folder: Path) -> Iterator[None]:
-    lock = os.open(folder, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    yield
-    os.close(lock)
+def at_work(output: Path) -> Iterator[int]:
+    """Another process that has the lock of `output`, and its number."""
+    code = (
+        "import sys, time; from clir.support.locks import alone\n"
+        "with alone(sys.argv[1], 'encoding into'): print('here', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(output)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"here\n"
+        yield other.pid
+        other.kill()
 
 
 @pytest.mark.parametrize("name", ["index", "docid", "language"])

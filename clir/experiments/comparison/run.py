@@ -22,6 +22,7 @@ from clir.experiments.search import Method, SearchOptions, collection_sides, pro
 from clir.runs.trec import write_run
 from clir.support.errors import UsageError
 from clir.support.files import write_json
+from clir.support.locks import alone
 from clir.support.manifest import manifest_beside
 from clir.support.progress import say
 
@@ -69,6 +70,11 @@ def run_comparison(plan: Plan, place: Workplace) -> Iterator[Line]:
 
     Raises UsageError for a collection without qrels, before anything is trained.
     """
+    with alone(place.folder, "comparing in"):
+        yield from _run(plan, place)
+
+
+def _run(plan: Plan, place: Workplace) -> Iterator[Line]:
     collections = [_judged(name) for name in plan.collections]
     cells = plan.cells()
     for line in references(plan):
