@@ -19,10 +19,12 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer_utils import rotate_checkpoints
 
+from clir.distillation.checkpoints import STATE, UNFINISHED, checkpoint_path, newest_whole, seal
 from clir.distillation.lesson import Lesson
 from clir.distillation.losses import LossOptions
-from clir.distillation.processes import processes
+from clir.distillation.processes import first_process_first, processes
 from clir.distillation.recipe import Recipe
 from clir.distillation.targets import Targets
 from clir.distillation.validation import Validate
@@ -32,6 +34,8 @@ from clir.support.errors import ClirError, UsageError
 from clir.support.progress import Progress, say
 
 LOGGED_LOSSES = 50
+# Beside the best one. The older is there for when the newest is damaged.
+KEPT_CHECKPOINTS = 2
 
 
 class Distiller(nn.Module):
@@ -116,6 +120,34 @@ class DistillationTrainer(Trainer):  # type: ignore[misc]
         self.state = state
         self._load_best_model()
 
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write the checkpoint apart; in its place it appears when all of it is there, from every process."""
+        work = Path(self.args.output_dir)
+        self.args.output_dir = str(work / UNFINISHED)
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.output_dir = str(work)
+        self._name_best()
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            step = self.state.global_step
+            self.state.save_to_json(str(checkpoint_path(work / UNFINISHED, step) / STATE))
+            seal(work, step)
+            rotate_checkpoints(str(work), KEPT_CHECKPOINTS, self.state.best_model_checkpoint)
+        # Nobody goes on to read what the first process has not put there yet.
+        self.accelerator.wait_for_everyone()
+
+    def _load_best_model(self) -> None:
+        self._name_best()
+        super()._load_best_model()
+
+    def _name_best(self) -> None:
+        """Have the state name the best checkpoint where it lies now, whatever the folder was called before a kill."""
+        if self.state.best_global_step:
+            best = checkpoint_path(Path(self.args.output_dir), self.state.best_global_step)
+            self.state.best_model_checkpoint = str(best)
+
     def _get_train_sampler(self, train_dataset: Any = None) -> torch.utils.data.Sampler[int]:
         return torch.utils.data.SequentialSampler(train_dataset or self.train_dataset)
 
@@ -150,12 +182,6 @@ class StepProgress(TrainerCallback):  # type: ignore[misc]
             say(f"step {state.global_step:,}: {logs['eval_score']:.4f} on what is held out")
 
 
-def newest_checkpoint(work: Path) -> Path | None:
-    """The newest checkpoint that was written to its end (`trainer_state.json` comes last), if any."""
-    whole = [path for path in work.glob("checkpoint-*") if (path / "trainer_state.json").exists()]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
 class Outcome(NamedTuple):
     """What a training did: its steps, (step, loss) as logged, (step, score) of validation, the step it kept."""
 
@@ -177,10 +203,13 @@ def run(
 ) -> Outcome:
     """Train the lesson's tower in place, from the newest whole checkpoint in `work` if there is one.
 
-    Raises ClirError if the weights are not finite in the end.
+    Raises ClirError if the weights are not finite in the end, UsageError if another number of processes wrote the
+    checkpoint.
     """
     distiller = Distiller(lesson.tower, recipe.loss, recipe.dropout)
-    checkpoint = newest_checkpoint(work)
+    # The first process removes what is damaged; the others then find the same checkpoint.
+    with first_process_first(device):
+        checkpoint = newest_whole(work)
     steps = len(lesson.order) // recipe.accumulation
     with Progress("training", steps, "steps") as progress:
         callbacks: list[TrainerCallback] = [StepProgress(progress)]
@@ -238,7 +267,7 @@ def _arguments(
         bf16=recipe.precision == "bf16" or (recipe.precision == "auto" and computes_bf16(device)),
         fp16=recipe.precision == "fp16", use_cpu=device == "cpu", disable_tqdm=True,
         # The best step is kept from its checkpoint, so that there must be one at each validation.
-        save_steps=stopping.every if stopping else checkpoint_steps, save_total_limit=2,
+        save_steps=stopping.every if stopping else checkpoint_steps,
         report_to=[] if tensorboard is None else ["tensorboard"],
         logging_steps=max(1, steps // LOGGED_LOSSES), logging_nan_inf_filter=False, remove_unused_columns=False,
         dataloader_pin_memory=False, label_names=[], **validation,
