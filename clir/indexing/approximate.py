@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import shutil
 import time
 from pathlib import Path
@@ -13,7 +12,8 @@ import numpy as np
 
 from clir.indexing import document_languages
 from clir.indexing.dense import DenseIndex, open_dense_index
-from clir.indexing.faiss_vectors import library, set_parameters, tunable
+from clir.indexing.factory_strings import check_factory_string
+from clir.indexing.faiss_vectors import INNER_PRODUCT_ONLY, library, reason, set_parameters, tunable
 from clir.indexing.flat import FlatVectors, Numbers, Vectors
 from clir.support.errors import ClirError, UsageError
 from clir.support.files import atomic_folder
@@ -144,11 +144,14 @@ def check_factory(factory: Factory, dimension: int) -> None:
 
 
 def _empty(factory: Factory, dimension: int) -> Any:
+    check_factory_string(factory.factory)
     faiss = library()
     try:
         index = faiss.index_factory(dimension, factory.factory, faiss.METRIC_INNER_PRODUCT)
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         raise _impossible(factory, dimension, error) from error
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        raise UsageError(f"FAISS makes {factory.factory!r} for L2 distances alone: {INNER_PRODUCT_ONLY}")
     if factory.build is not None:
         set_parameters(index, factory.build)
     if factory.search is not None:
@@ -174,8 +177,8 @@ def _train(index: Any, factory: Factory, vectors: FlatVectors) -> dict[str, int]
     say(f"training {factory.factory} on {size:,} of {vectors.count:,} vectors")
     try:
         index.train(_sample(vectors, size, factory.seed))
-    except RuntimeError as error:
-        raise _impossible(factory, vectors.dimension, error) from error
+    except (RuntimeError, MemoryError) as error:
+        raise _impossible(factory, vectors.dimension, error, size) from error
     return {"vectors": size, "of": vectors.count, "seed": factory.seed}
 
 
@@ -184,8 +187,8 @@ def _add(index: Any, vectors: FlatVectors) -> None:
         for _, block in vectors.blocks(ADD_BLOCK):
             try:
                 index.add(np.ascontiguousarray(block))
-            except RuntimeError as error:
-                raise ClirError(f"FAISS could not add the vectors: {_reason(error)}") from error
+            except (RuntimeError, MemoryError) as error:
+                raise ClirError(f"FAISS could not add the {vectors.count:,} vectors: {reason(error)}") from error
             progress.advance(len(block))
 
 
@@ -312,14 +315,9 @@ def _write(index: Any, path: Path) -> None:
     try:
         faiss.write_index(index, str(path))
     except RuntimeError as error:
-        raise OSError(0, _reason(error)) from error
+        raise OSError(0, reason(error)) from error
 
 
-def _impossible(factory: Factory, dimension: int, error: RuntimeError) -> UsageError:
-    return UsageError(f"FAISS makes no index {factory.factory!r} of {dimension} dimensions: {_reason(error)}")
-
-
-def _reason(error: RuntimeError) -> str:
-    """FAISS's own words, without function and file."""
-    first = str(error).splitlines()[0]
-    return re.sub(r"^Error in .* at \S+:\d+: (Error: )?('.*' failed: ?)?", "", first).strip() or first
+def _impossible(factory: Factory, dimension: int, error: Exception, vectors: int | None = None) -> UsageError:
+    trained = "" if vectors is None else f", trained on {vectors:,} vectors"
+    return UsageError(f"FAISS makes no index {factory.factory!r} of {dimension} dimensions{trained}: {reason(error)}")

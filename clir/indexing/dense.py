@@ -28,7 +28,7 @@ from clir.indexing.encoded import (
     overwrite,
     refuse_shard,
 )
-from clir.indexing.faiss_vectors import FaissVectors, read_index
+from clir.indexing.faiss_vectors import FaissVectors, check_usable, read_index
 from clir.indexing.flat import FLAT_HEADER, FlatVectors, flat_header, flat_shape, open_flat
 from clir.indexing.shards import Shard
 from clir.support.errors import ClirError, UsageError
@@ -69,9 +69,12 @@ def open_dense_index(path: str | Path) -> DenseIndex:
     shape = flat_shape(path / "index")
     if shape is None:
         vectors = read_index(path / "index")
+        check_usable(vectors, path / "index")
         shape = vectors.ntotal, vectors.d
     index = DenseIndex(path, *shape, made.get("encoder fingerprint"), made.get("documents sha256"))
     check_docids(index, "vectors")
+    if not index.documents:
+        raise ClirError(f"{path} is empty: it has no vectors to search")
     return index
 
 

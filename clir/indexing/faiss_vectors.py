@@ -14,6 +14,8 @@ from clir.support.errors import ClirError, UsageError
 
 PARAMETERS = re.compile(r"[A-Za-z_]+=\d+(,[A-Za-z_]+=\d+)*")
 # With 0 of these FAISS finds less than it is asked for, or fails; also as `quantizer_nprobe`, of another index inside.
+# Said where FAISS offers or has another metric.
+INNER_PRODUCT_ONLY = "clir ranks by inner product (faiss.METRIC_INNER_PRODUCT)"
 COUNTS = ("nprobe", "efSearch", "efConstruction", "k_factor", "k_factor_rf")
 
 
@@ -35,8 +37,7 @@ class FaissVectors:
     def __init__(self, path: Path, parameters: str | None = None) -> None:
         self.path = path
         self.index = read_index(path)
-        if self.index.metric_type != 0:
-            raise ClirError(f"{path} does not rank by inner product (FAISS metric {self.index.metric_type})")
+        check_usable(self.index, path)
         if parameters is not None:
             set_parameters(self.index, parameters)
 
@@ -78,7 +79,10 @@ class FaissVectors:
         faiss = library()
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if chosen is None:
-            return self.index.search(queries, k)
+            try:
+                return self.index.search(queries, k)
+            except (RuntimeError, MemoryError) as error:
+                raise ClirError(f"FAISS cannot search {self.path}: {reason(error)}") from error
         bits = np.packbits(chosen, bitorder="little")
         effort = len(chosen) / max(1, int(np.count_nonzero(chosen)))
         try:
@@ -102,8 +106,50 @@ def read_index(path: Path) -> Any:
     flag = 0 if path.stat().st_size <= READ_WHOLE else mapped
     try:
         return faiss.read_index(str(path), flag)
-    except RuntimeError as error:
-        raise ClirError(f"{path} is not a FAISS index: {str(error).splitlines()[0]}") from error
+    except (RuntimeError, MemoryError) as error:
+        if (named := other_kind(path)) is not None:
+            raise ClirError(f"{path} is {named}, not a FAISS index of vectors") from error
+        raise ClirError(f"{path} is not a FAISS index, or not all of it is there: {reason(error)}") from error
+
+
+def other_kind(path: Path) -> str | None:
+    """What a file that FAISS does not read as vectors is instead, where its first bytes tell."""
+    with open(path, "rb") as handle:
+        begin = handle.read(64)
+    if not begin:
+        return "an empty file"
+    if begin.startswith(b"IB"):
+        return "a binary index"
+    if begin.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer (git lfs pull brings the file)"
+    return None
+
+
+def check_usable(index: Any, path: Path) -> None:
+    """Raise ClirError unless an index ranks by inner product, is finished, and numbers its vectors by their place."""
+    faiss = library()
+    if index.metric_type != faiss.METRIC_INNER_PRODUCT:
+        metric = "L2 distance" if index.metric_type == faiss.METRIC_L2 else f"FAISS's metric {index.metric_type}"
+        raise ClirError(f"{path} ranks by {metric}: {INNER_PRODUCT_ONLY}")
+    if not index.is_trained:
+        raise ClirError(f"{path} is not trained: build the index again")
+    kept = faiss.downcast_index(index)
+    if isinstance(kept, faiss.IndexIDMap):
+        numbers = faiss.vector_to_array(kept.id_map)
+        if len(numbers) and (numbers.min() < 0 or numbers.max() >= index.ntotal):
+            raise ClirError(f"{path} has ids of its own (IDMap) that are no lines of docid: build it without IDMap")
+    inverted = faiss.try_extract_index_ivf(index)
+    if inverted is not None and (inverted.nlist < 1 or inverted.quantizer.ntotal < inverted.nlist):
+        raise ClirError(f"{path} has {inverted.nlist:,} cells (IVF) without their centroids: build the index again")
+
+
+def reason(error: Exception) -> str:
+    """FAISS's own words, without function, file and condition."""
+    first = (str(error).splitlines() or [""])[0]
+    words = re.sub(r"^Error in .* at \S+:\d+: ?(Error: )?('.*' failed: ?)?", "", first).strip()
+    if isinstance(error, MemoryError) or "bad_alloc" in first:
+        return "there is not enough memory"
+    return words or (re.findall(r"'(.*)' failed", first) or [first])[0]
 
 
 def set_parameters(index: Any, parameters: str) -> None:

@@ -95,6 +95,8 @@ def flat_shape(path: Path) -> tuple[int, int] | None:
     _, dimension, count, _, _, _, metric, floats = FLAT_HEADER.unpack(head)
     if metric != INNER_PRODUCT:
         return None
+    if dimension < 1 or count < 0:
+        raise ClirError(f"{path} is broken: {count:,} vectors of {dimension:,} dimensions")
     if floats != dimension * count or size != FLAT_HEADER.size + 4 * floats:
         raise ClirError(f"{path} is broken: {size:,} bytes, not {FLAT_HEADER.size + 4 * floats:,}")
     return count, dimension

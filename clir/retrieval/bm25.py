@@ -20,6 +20,8 @@ from clir.support.progress import Progress
 K1, B = 0.9, 0.4
 # Hits that are held at a time on their way from Java; with more, its garbage collection takes longer.
 BATCH_HITS = 16_000
+# Java's greatest numbers, in 32 bits.
+MOST_INT, MOST_FLOAT = (1 << 31) - 1, 3.4e38
 # Lucene's own limit of 1,024 terms would refuse a topic as long as a document.
 LONGEST_QUERY = 1 << 20
 
@@ -77,12 +79,7 @@ class BM25Searcher:
             for begin, end in self._batches(len(topics), depth):
                 batch = topics[begin:end]
                 with java_errors(f"cannot search {self.index.path}"):
-                    found = searcher.batch_search(
-                        _java_list(texts[begin:end]),
-                        _java_list([str(number) for number in range(len(batch))]),
-                        depth,
-                        self.threads or 1,
-                    )
+                    found = _batch_search(searcher, texts[begin:end], depth, self.threads or 1)
                     hits = json.loads(write(found).tostring())
                 for number, topic in enumerate(batch):
                     ranking = hits[str(number)]
@@ -106,16 +103,15 @@ class BM25Searcher:
                 simple_searcher = java_class("io.anserini.search.SimpleSearcher")
                 searcher = simple_searcher(str(self.index.path), java_analyzer(self.index.analyzer))
                 searcher.set_bm25(float(self.k1), float(self.b))
-            if self.feedback is not None:
-                _refuse_without_vectors(searcher, self.index.path)
-                self.feedback.apply(searcher, self.index.analyzer)
+                if self.feedback is not None:
+                    _refuse_without_vectors(searcher, self.index.path)
+                    self.feedback.apply(searcher, self.index.analyzer)
             self._searcher = searcher
         return self._searcher
 
     def _texts(self, topics: Sequence[Topic]) -> list[str]:
         """What Lucene's analyzer is given of the topics: their text, or the terms it is cut into."""
-        cutter, texts = self.index.cutter(), [topic.text for topic in topics]
-        return texts if cutter is None else [" ".join(terms) for terms in cutter.cut(texts)]
+        return self.index.given([topic.text for topic in topics])
 
     def _batches(self, count: int, k: int) -> Iterator[tuple[int, int]]:
         # Anserini 1.7 takes every processor that Java knows for a batch, whatever number of threads it is given: where
@@ -128,9 +124,22 @@ class BM25Searcher:
             yield begin, min(begin + size, count)
 
 
+def _batch_search(searcher: Any, texts: Sequence[str], k: int, threads: int) -> Any:
+    """Java's map from the number of each text, as a string, to its hits."""
+    numbers = [str(number) for number in range(len(texts))]
+    k, threads = min(k, MOST_INT), min(threads, len(texts))
+    try:
+        return searcher.batch_search(_java_list(texts), _java_list(numbers), k, threads)
+    except Exception:
+        # Of what went wrong in a thread Anserini says no word; one after the other, the text at fault does.
+        for text in texts:
+            searcher.search(text, k)
+        raise
+
+
 def check_parameters(k1: float, b: float) -> None:
     """Raise UsageError for values that BM25 has no use for."""
-    if not 0 <= k1 < float("inf"):
+    if not 0 <= k1 <= MOST_FLOAT:
         raise UsageError(f"BM25's k1 is a number from 0 up, not {k1}")
     if not 0 <= b <= 1:
         raise UsageError(f"BM25's b is between 0 and 1, not {b}")

@@ -15,7 +15,7 @@ from clir.corpora.collection import Topic
 from clir.corpora.languages import same_language
 from clir.indexing.analyzers import java_analyzer
 from clir.indexing.lucene import LuceneIndex, open_lucene_index
-from clir.retrieval.bm25 import K1, LONGEST_QUERY, B, check_parameters
+from clir.retrieval.bm25 import K1, LONGEST_QUERY, MOST_INT, B, check_parameters
 from clir.retrieval.translation.table import Alternative, TranslationTable
 from clir.retrieval.translation.table_source import TableSource
 from clir.retrieval.translation.words import keyed, words
@@ -172,7 +172,7 @@ class _Lucene:
         self._boosted = java_class(f"{lucene}.search.BoostQuery")
         self._any_of = java_class(f"{lucene}.search.BooleanQuery$Builder")
         self._should = java_class(f"{lucene}.search.BooleanClause$Occur").SHOULD
-        self._analyzer, self._cutter = java_analyzer(index.analyzer), index.cutter()
+        self._analyzer, self._given = java_analyzer(index.analyzer), index.given
         self._analyze = java_class("io.anserini.analysis.AnalyzerUtils").analyze
         path = java_class("java.io.File")(str(index.path)).toPath()
         directory = java_class(f"{lucene}.store.FSDirectory").open(path)
@@ -200,7 +200,7 @@ class _Lucene:
                 empty = False
         if empty:
             return []
-        top = self._searcher.search(query.build(), k, self._order, True)
+        top = self._searcher.search(query.build(), min(k, MOST_INT), self._order, True)
         found = json.loads(self._write(self._part_ties(self._scored(top, self._searcher), None)).tostring())
         return list(zip(found["docids"], found["scores"], strict=True))
 
@@ -235,9 +235,7 @@ class _Lucene:
         return math.log(1 + (self._documents - frequency + 0.5) / (frequency + 0.5))
 
     def _terms(self, word: str) -> list[str]:
-        if self._cutter is not None:
-            word = " ".join(self._cutter.cut([word])[0])
-        found = self._analyze(self._analyzer, word)
+        found = self._analyze(self._analyzer, *self._given([word]))
         return [str(found.get(at)) for at in range(found.size())]
 
     def _frequency_of(self, term: str) -> int:

@@ -9,6 +9,8 @@ from clir.support.errors import UsageError
 
 # Anserini's RM3 reads no more of the first ranking than this.
 RM3_DEPTH = 50
+# Lists are no longer than Java's arrays, weights no greater than their squares can be told apart from infinity.
+MOST, HEAVIEST = (1 << 31) - 1, 1e18
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,8 @@ class Rocchio:
             bottom_documents=self.bottom_documents,
         )  # fmt: skip
         for name, value in (("alpha", self.alpha), ("beta", self.beta), ("gamma", self.gamma)):
-            if not 0 <= value < float("inf"):
-                raise UsageError(f"Rocchio's {name} is a number from 0 up, not {value}")
+            if not 0 <= value <= HEAVIEST:
+                raise UsageError(f"Rocchio's {name} is a number from 0 to {HEAVIEST:g}, not {value}")
 
     def depth(self, k: int) -> int:
         """How many hits to search for where `k` are wanted."""
@@ -94,3 +96,5 @@ def _check_counts(**counts: int) -> None:
     for name, count in counts.items():
         if count < 1:
             raise UsageError(f"feedback needs at least 1 of {name.replace('_', ' ')}, not {count}")
+        if count > MOST:
+            raise UsageError(f"feedback takes at most {MOST:,} of {name.replace('_', ' ')}, not {count:,}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -53,12 +54,33 @@ def run_door(parser: Parser, work: Callable[[argparse.Namespace], None], argv: S
         if options.debug:
             raise
         print(
-            f"{parser.prog}: unexpected {type(error).__name__}: {' '.join(str(error).split())} "
-            "(run again with --debug for the traceback)",
+            f"{parser.prog}: {_named(error) or _unexpected(error)}",
             file=sys.stderr,
         )
         return 1
     return 0
+
+
+def _named(error: Exception) -> str | None:
+    """What an error that no part of clir turned into a ClirError says, where it can be said in plain words."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE):
+        return str(error.strerror)
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    java = sys.modules.get("jnius")
+    if java is not None and isinstance(error, java.JavaException):
+        from clir.support.jvm import java_reason
+
+        return java_reason(error)
+    return None
+
+
+def _unexpected(error: Exception) -> str:
+    return (
+        f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (run again with --debug for the traceback)"
+    )
 
 
 def at_least_one(options: argparse.Namespace, *names: str) -> None:

@@ -32,6 +32,28 @@ QUICK_LOGGING = (
     "-Dorg.apache.logging.log4j.simplelog.level=WARN",
 )
 
+LONGEST_REASON = 300
+# What Java's and Lucene's exceptions mean to who searches, by what is in their names or messages; first one first.
+_PLAIN = {
+    "OutOfMemoryError": "Java has not enough memory: give it more, as with JAVA_TOOL_OPTIONS=-Xmx8g",
+    "No space left on device": "the disk is full",
+    "Too many open files": "too many files are open: raise the limit (ulimit -n)",
+    "IndexFormatTooNewException": "a newer Lucene than this Anserini's wrote it{file}: build it again",
+    "IndexFormatTooOldException": "an older Lucene than this Anserini reads wrote it{file}: build it again",
+    "IndexNotFoundException": "there is no Lucene index in it",
+    "LockObtainFailedException": "another process writes it",
+    "AccessDeniedException": "there is no right to read it{file}",
+    "TooManyClauses|TooManyNestedClauses|maxClauseCount": "the query has too many terms",
+    "StackOverflowError": "the query is too deep",
+    "CorruptIndexException|EOFException|IndexOutOfBounds|read past EOF|NegativeArraySize": (
+        "it is damaged{file}: build it again"
+    ),
+    "NoSuchFileException|FileNotFoundException": "a file of it is missing{file}: build it again",
+}
+# The file that an exception of Lucene's is about.
+_FILE = re.compile(r"path=\"([^\"]+)\"|resource=(/[^()\"]+)\)|(?:NoSuchFile|FileNotFound|AccessDenied)Exception: (\S+)")
+_PACKAGE = re.compile(r"\b(?:[a-z]\w*\.)+(?=[A-Z])")
+
 # java.util.logging forgets the level of a logger that nobody holds.
 _kept: list[Any] = []
 
@@ -70,7 +92,7 @@ def start(memory: int | None = None, *, to_search: bool = False, threads: int | 
         lucene = jnius.autoclass("java.util.logging.Logger").getLogger("org.apache.lucene")
         lucene.setLevel(jnius.autoclass("java.util.logging.Level").WARNING)
     except Exception as error:
-        raise ClirError(f"cannot start Java ({os.environ.get('JAVA_HOME')}): {_one_line(error)}") from error
+        raise ClirError(f"cannot start Java ({os.environ.get('JAVA_HOME')}): {java_reason(error)}") from error
     _kept.append(lucene)
 
 
@@ -97,7 +119,29 @@ def java_errors(doing: str, threads: int | None = None) -> Iterator[None]:
     try:
         yield
     except jnius.JavaException as error:
-        raise ClirError(f"{doing}: {_one_line(error)}") from error
+        raise ClirError(f"{doing}: {java_reason(error)}") from error
+
+
+def java_reason(error: BaseException | str) -> str:
+    """What a Java exception (or a line of a Java program's log) says, in plain words, without packages and frames."""
+    text = error if isinstance(error, str) else _java_text(error)
+    found = _FILE.search(text)
+    named = next(filter(None, found.groups())) if found else None
+    if named and Path(named).is_absolute() and not Path(named).exists():
+        return f"its file {Path(named).name} is missing: build it again"
+    for pattern, words in _PLAIN.items():
+        if re.search(pattern, text):
+            return words.format(file=f" ({Path(named).name})" if named else "")
+    return _one_line(_PACKAGE.sub("", text))[:LONGEST_REASON]
+
+
+def _java_text(error: BaseException) -> str:
+    """The exception's class and message, without its frames and without what pyjnius puts around them."""
+    message = getattr(error, "innermessage", None)
+    name = getattr(error, "classname", None)
+    if name is None and "matching your arguments" in str(error):
+        return "Java does not take what it was given; --debug shows it"
+    return f"{name}: {message}" if name else str(message or error).removeprefix("JVM exception occurred: ")
 
 
 def pyserini_module(name: str) -> ModuleType:
@@ -232,5 +276,5 @@ def _configured_homes() -> Iterator[Path]:
         yield Path(command).resolve().parent.parent
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _one_line(text: str) -> str:
+    return " ".join(text.split()) or "no reason was given"
