@@ -1,16 +1,19 @@
 """Documents of a token index as one vector each, searched by FAISS: candidates for exact MaxSim.
 
-A folder inside the token index's own, named by the reduction, in the layout of a dense index.
+A folder inside the token index's own, named by the reduction, in the layout of a dense index; where nothing can be
+written there, in the cache, under the token index's fingerprint.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -27,7 +30,8 @@ from clir.indexing.flat import FLAT_HEADER, FlatVectors, Numbers, Vectors, flat_
 from clir.indexing.pooled_vectors import ANCHORS, PooledVectors, sample_tokens
 from clir.indexing.tokens import TokenIndex
 from clir.support.errors import ClirError, UsageError, unknown
-from clir.support.files import atomic_folder, sha256_of_file
+from clir.support.files import atomic_folder, cache_root, sha256_of_file
+from clir.support.locks import alone
 from clir.support.manifest import read_manifest, write_manifest
 from clir.support.progress import Progress
 from clir.support.workers import Room, share_out
@@ -38,6 +42,8 @@ KINDS: tuple[Kind, ...] = ("pooled", "muvera")
 BLOCK_TOKENS, BLOCK_FLOATS = 1 << 13, 1 << 22
 # Floats up to which vectors are searched one by one (128 MiB); more of them lie in cells, in 8 bits a dimension.
 FLAT_FLOATS = 1 << 25
+# Why nothing can be written where an index lies: then its reductions lie in the cache.
+UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 # Cells for each square root of the number of documents.
 CELLS = 4
 RECALL = 0.99
@@ -106,7 +112,29 @@ def build_reduced_index(
     if not count:
         raise ClirError(f"{index.path} has no document with tokens")
     factory = factory or default_factory(count, reduction.width)
-    path = index.path / reduction.name
+    path = reduction_place(index, reduction.name)
+    with alone(path, "reducing into", wait=True):
+        _build(index, reduction, path, count, factory, threads)
+    return _opened(index, reduction.name, path)
+
+
+def reduction_place(index: TokenIndex, kind: Kind) -> Path:
+    """Where a reduction is to be made: inside the index's folder, or in the cache if nothing can be written there."""
+    try:
+        with tempfile.TemporaryFile(dir=index.path):
+            return index.path / kind
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+    return _cached(index, kind)
+
+
+def _cached(index: TokenIndex, kind: Kind) -> Path:
+    return cache_root() / "reduced" / fingerprint(index) / kind
+
+
+def _build(index: TokenIndex, reduction: Reduction, path: Path, count: int, factory: str, threads: int | None) -> None:
+    held = np.diff(index.offsets) > 0
     with atomic_folder(path) as folder:
         flat = folder / "flat"
         flat.mkdir()
@@ -127,20 +155,31 @@ def build_reduced_index(
             reduction={"name": reduction.name, **reduction.parameters, "drawn": drawn(reduction)},
             **{"token index": fingerprint(index)},
         )  # fmt: skip
-    return open_reduced_index(index, reduction.name)
 
 
 def open_reduced_index(index: TokenIndex, kind: Kind) -> ReducedIndex:
-    """The reduction of `index` that lies inside its folder.
+    """The reduction of `index` that lies inside its folder, else the one in the cache.
 
     Raises UsageError if there is none, ClirError if it is of other token vectors than are in `index` now, or was
     drawn by another random number generator than numpy has now.
     """
     if kind not in KINDS:
         raise unknown("reduction", kind, KINDS)
-    path = index.path / kind
-    if not (path / "meta.json").exists():
-        raise UsageError(f"{index.path} has no {kind} vectors yet: build them with build_reduced_index")
+    within, cached = index.path / kind, _cached(index, kind)
+    if not (within / "meta.json").exists():
+        if not (cached / "meta.json").exists():
+            raise UsageError(f"{index.path} has no {kind} vectors yet: build them with build_reduced_index")
+        return _opened(index, kind, cached)
+    try:
+        return _opened(index, kind, within)
+    except ClirError:
+        # What lies inside a folder that cannot be written cannot be made again there.
+        if not (cached / "meta.json").exists():
+            raise
+        return _opened(index, kind, cached)
+
+
+def _opened(index: TokenIndex, kind: Kind, path: Path) -> ReducedIndex:
     made = read_manifest(path)
     if made.get("token index") != fingerprint(index):
         raise ClirError(f"{path} was made of other token vectors than {index.path} holds: build it again")

@@ -13,7 +13,15 @@ from clir.corpora.collection import Topic
 from clir.encoding.encoder import Encoder, token_encoder
 from clir.encoding.token_vectors import TokenVectors
 from clir.indexing.encoded import check_encoder
-from clir.indexing.reduced import KINDS, Kind, ReducedIndex, build_reduced_index, is_current, open_reduced_index
+from clir.indexing.reduced import (
+    KINDS,
+    Kind,
+    ReducedIndex,
+    build_reduced_index,
+    is_current,
+    open_reduced_index,
+    reduction_place,
+)
 from clir.indexing.tokens import TokenIndex, open_token_index
 from clir.retrieval.maxsim import BestDocuments, score_all
 from clir.retrieval.reranking import (
@@ -29,6 +37,7 @@ from clir.retrieval.reranking import (
 from clir.retrieval.searcher import Searcher
 from clir.runs.run import Run
 from clir.support.errors import unknown
+from clir.support.locks import alone
 from clir.support.progress import Progress, say
 
 FirstStage = Literal["auto", "exhaustive", "pooled", "muvera"]
@@ -134,12 +143,18 @@ class LateSearcher:
     def _candidates(self, kind: FirstStage) -> ReducedIndex:
         if self._reduced is None:
             wanted: Kind = "muvera" if kind == "muvera" else "pooled"
-            if is_current(self.index, wanted):
-                self._reduced = open_reduced_index(self.index, wanted)
-            else:
-                say(f"late: making {wanted} vectors of {self.index.documents:,} documents, kept in {self.index.path}")
-                self._reduced = build_reduced_index(self.index, wanted, threads=self.threads)
+            if not is_current(self.index, wanted):
+                self._reduce(wanted)
+            self._reduced = open_reduced_index(self.index, wanted)
         return self._reduced
+
+    def _reduce(self, kind: Kind) -> None:
+        place = reduction_place(self.index, kind)
+        # Another search may be at the same: its vectors do as well.
+        with alone(place, "reducing into", wait=True):
+            if not is_current(self.index, kind):
+                say(f"late: making {kind} vectors of {self.index.documents:,} documents, kept in {place.parent}")
+                build_reduced_index(self.index, kind, threads=self.threads)
 
     @functools.cached_property
     def _docids(self) -> pl.Series:

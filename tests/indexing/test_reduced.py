@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -241,3 +241,43 @@ def test_a_kill_leaves_nothing_half_written(index: TokenIndex, kind: Kind, tmp_p
     names = sorted(path.name for path in index.path.iterdir())
     assert names == ["docid", "meta.json", kind, "offsets", "values"], "what the killed run left is gone"
     assert is_current(index, kind)
+
+
+@pytest.fixture
+def read_only(index: TokenIndex, tmp_path: Path) -> Iterator[TokenIndex]:
+    """The index where nothing can be written: root, whom no mode stops, has it on a file system that is read-only."""
+    place = tmp_path / "read-only"
+    if os.geteuid() != 0:
+        shutil.copytree(index.path, place)
+        place.chmod(0o555)
+        yield open_token_index(place)
+        place.chmod(0o755)
+        return
+    place.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", place], capture_output=True).returncode:
+        pytest.skip("no right to mount a file system")
+    try:
+        shutil.copytree(index.path, place, dirs_exist_ok=True)
+        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        yield open_token_index(place)
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.mark.parametrize("kind", ["pooled", "muvera"])
+def test_where_nothing_can_be_written_the_cache_keeps_it(
+    read_only: TokenIndex, index: TokenIndex, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIR_CACHE", str(tmp_path / "cache"))
+    queries = drawn([4, 1, 3], 8, 2)
+    built = build_reduced_index(read_only, small(read_only, kind))
+    (key,) = (tmp_path / "cache" / "reduced").iterdir()
+    assert built.path == key / kind and is_current(read_only, kind)
+    found = open_reduced_index(read_only, kind).search(queries, 5)
+    within = build_reduced_index(index, small(index, kind))
+    assert within.path == index.path / kind and contents(within.path) == contents(built.path)
+    for one, other in zip(found, within.search(queries, 5), strict=True):
+        np.testing.assert_array_equal(one, other)
+    other = index_of(drawn(COUNTS[1:], 8, 3), tmp_path, "other")
+    assert not is_current(other, kind), "what is cached is of one index alone"
+    assert [path.name for path in key.iterdir()] == [kind]
