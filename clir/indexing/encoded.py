@@ -52,8 +52,16 @@ class EncodedIndex:
 
     @functools.cached_property
     def docid_column(self) -> pl.Series:
-        """The docid of each document, in the index's order, as a String column: a third of a list's memory."""
-        return read_lines(self.path / "docid")
+        """The docid of each document, in the index's order, as a String column: a third of a list's memory.
+
+        Raises ClirError if one is empty or has white space in it.
+        """
+        column = read_lines(self.path / "docid")
+        unfit = (column.str.len_bytes() == 0) | column.str.contains(r"\s")
+        if unfit.any():
+            at = int(unfit.arg_max() or 0)
+            raise ClirError(f"{self.path / 'docid'}:{at + 1}: {column[at]!r} is no docid (empty, or with white space)")
+        return column
 
     @property
     def docids(self) -> list[str]:

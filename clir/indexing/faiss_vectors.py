@@ -14,6 +14,7 @@ from clir.support.errors import ClirError, UsageError
 
 PARAMETERS = re.compile(r"[A-Za-z_]+=\d+(,[A-Za-z_]+=\d+)*")
 # With 0 of these FAISS finds less than it is asked for, or fails; also as `quantizer_nprobe`, of another index inside.
+LONGEST_REASON = 120
 # Said where FAISS offers or has another metric.
 INNER_PRODUCT_ONLY = "clir ranks by inner product (faiss.METRIC_INNER_PRODUCT)"
 COUNTS = ("nprobe", "efSearch", "efConstruction", "k_factor", "k_factor_rf")
@@ -109,7 +110,8 @@ def read_index(path: Path) -> Any:
     except (RuntimeError, MemoryError) as error:
         if (named := other_kind(path)) is not None:
             raise ClirError(f"{path} is {named}, not a FAISS index of vectors") from error
-        raise ClirError(f"{path} is not a FAISS index, or not all of it is there: {reason(error)}") from error
+        said = "its end is missing" if "read error" in str(error) else reason(error)[:LONGEST_REASON]
+        raise ClirError(f"{path} is not a FAISS index, or it is damaged: {said}") from error
 
 
 def other_kind(path: Path) -> str | None:

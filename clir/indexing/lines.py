@@ -6,12 +6,21 @@ from pathlib import Path
 
 import polars as pl
 
+from clir.support.errors import ClirError
+
 READ_BLOCK = 1 << 20
 
 
 def read_lines(path: Path) -> pl.Series:
-    """The lines of a UTF-8 file as a String column, ends of lines ("\\n") removed."""
-    text = path.read_text("utf-8")
+    """The lines of a UTF-8 file as a String column, ends of lines ("\\n") removed; ClirError if it is no such file."""
+    try:
+        # Not read_text: it would take "\r" for an end of a line too.
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ClirError(f"{path}:{line} is not UTF-8: build the index again") from error
+    except OSError as error:
+        raise ClirError(f"cannot read {path}: {error.strerror or error}") from error
     lines = pl.Series([text.removesuffix("\n")], dtype=pl.String).str.split("\n").explode()
     return lines if text else pl.Series([], dtype=pl.String)
 

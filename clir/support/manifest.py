@@ -71,11 +71,16 @@ def read_manifest(output: str | Path) -> dict[str, Any]:
     """The manifest of `output`; ClirError if there is none or it cannot be read."""
     path = manifest_path(output)
     try:
-        return dict(json.loads(path.read_text("utf-8")))
+        made = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise ClirError(f"{output} has no manifest ({path.name}); it was not made by clir, or not finished") from error
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ClirError(f"{path} is not a manifest: {error}") from error
+    except OSError as error:
+        raise ClirError(f"cannot read {path}: {error.strerror or error}") from error
+    if not isinstance(made, dict):
+        raise ClirError(f"{path} is not a manifest: it is no JSON object")
+    return made
 
 
 def common_sections() -> dict[str, Any]:

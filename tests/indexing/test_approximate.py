@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -210,5 +212,43 @@ def test_an_index_that_ranks_by_distance_is_refused(store: DenseIndex, tmp_path:
     (tmp_path / "index").mkdir()
     faiss.write_index(wrong, str(tmp_path / "index/index"))
     (tmp_path / "index/docid").write_bytes((store.path / "docid").read_bytes())
-    with pytest.raises(ClirError, match="does not rank by inner product"):
+    with pytest.raises(ClirError, match=r"index ranks by L2 distance: clir ranks by inner product"):
         open_dense_index(tmp_path / "index").vectors()
+
+
+# Each of these ended the process, searched for ever, or made an index by distances.
+FATAL = (
+    "HNSW0", "HNSW1", "HNSW00", "HNSW01", "IVF4_HNSW0,Flat", "IVF4_HNSW1,Flat", "IVF4(HNSW0),Flat", "PCA8,HNSW0",
+    "OPQ8,HNSW1", "Flat,Refine(HNSW0)", "NSG0", "NSG1", "IVF0,Flat", "RR0,Flat", "PQ0", "PQ8x0", "PQ8x4fs_0", "RQ0x8",
+    "RQ4x0", "LSQ0x8", "SQ0", "PCA0,Flat", "PQ8x24", "IVF999999999999,Flat", "HNSW99999999", "IDMap,Flat",
+    "IDMap2,IVF4,Flat", "HNSW32,IDMap", "HNSW32_PQ8", "HNSW_16+PQ8", "LSH", "IMI2x4,Flat", "", " ", "Flat,,",
+    "IVF-1,Flat", "BIVF4",
+)  # fmt: skip
+
+
+def test_no_factory_string_ends_the_process() -> None:
+    code = (
+        "import sys\n"
+        "from clir.indexing.approximate import Factory, check_factory\n"
+        "from clir.support.errors import UsageError\n"
+        "for one in sys.argv[1:]:\n"
+        "    try: check_factory(Factory(one), 32); print('made', repr(one))\n"
+        "    except UsageError as error: print(len(str(error).splitlines()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *FATAL], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout.split("\n")) == (0, ["1"] * len(FATAL) + [""]), done.stderr
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [
+        "Flat", "HNSW32", "HNSW16,Flat", "HNSW16_SQ8", "HNSW16,SQ8", "HNSW2", "NSG16", "IVF16,Flat", "IVF16_HNSW8,Flat",
+        "IVF16(HNSW8),SQ8", "IVF1,Flat", "SQ4", "SQ6", "SQ8", "SQfp16", "SQbf16", "IVF16,SQfp16", "PQ4x4", "PQ4x4fs",
+        "IVF16,PQ4x4fs,RFlat", "PQ4x4,Refine(SQ8)", "OPQ4,PQ4x4", "PCA8,Flat", "PCAR8,SQ8", "L2norm,Flat", "RR8,Flat",
+        "Pad32,Flat", "RaBitQ", "IVF16,RaBitQ", "RQ2x4",
+    ],
+)  # fmt: skip
+def test_what_people_write_makes_an_index(store: DenseIndex, tmp_path: Path, factory: str) -> None:
+    index = build_approximate_index(store, tmp_path / "index", Factory(factory))
+    _, numbers = index.vectors().search(clustered(5, 4), 10)
+    assert (numbers >= 0).all() and (numbers < COUNT).all()
