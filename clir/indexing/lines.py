@@ -26,10 +26,13 @@ def read_lines(path: Path) -> pl.Series:
 
 
 def count_lines(path: Path) -> int:
-    """How many lines a file has, the last one without an end counted; read in blocks."""
+    """How many lines a file has, the last one without an end counted; read in blocks. ClirError if it cannot be."""
     count, last = 0, b"\n"
-    with open(path, "rb") as handle:
-        while block := handle.read(READ_BLOCK):
-            count += block.count(b"\n")
-            last = block[-1:]
+    try:
+        with open(path, "rb") as handle:
+            while block := handle.read(READ_BLOCK):
+                count += block.count(b"\n")
+                last = block[-1:]
+    except OSError as error:
+        raise ClirError(f"cannot read {path}: {error.strerror or error}") from error
     return count + (last != b"\n")

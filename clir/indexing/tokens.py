@@ -14,7 +14,7 @@ import mmap
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,11 +183,14 @@ def open_token_index(path: str | Path) -> TokenIndex:
     try:
         index = TokenIndex(
             path, int(made["documents"]), int(made["dimension"]), made["encoder fingerprint"],
-            made["documents sha256"], int(made["tokens"]), made["storage" if "storage" in made else "stored"],
+            made["documents sha256"], int(made["tokens"]), cast(Storage, str(made["storage" if "storage" in made else "stored"])),
             int(made["token limit"]), int(made["window"]), int(made.get("pooling", 1)),
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ClirError(f"{path / 'meta.json'} is not the manifest of a token index ({error})") from error
+    counts = index.dimension, index.limit, index.window, index.pooling
+    if min(index.documents, index.tokens) < 0 or not all(0 < count < 1 << 31 for count in counts):
+        raise ClirError(f"{path / 'meta.json'} is not the manifest of a token index (its numbers are out of range)")
     _check_parts(index)
     return index
 
