@@ -183,8 +183,9 @@ def open_token_index(path: str | Path) -> TokenIndex:
     try:
         index = TokenIndex(
             path, int(made["documents"]), int(made["dimension"]), made["encoder fingerprint"],
-            made["documents sha256"], int(made["tokens"]), cast(Storage, str(made["storage" if "storage" in made else "stored"])),
-            int(made["token limit"]), int(made["window"]), int(made.get("pooling", 1)),
+            made["documents sha256"], int(made["tokens"]),
+            cast(Storage, str(made["storage" if "storage" in made else "stored"])), int(made["token limit"]),
+            int(made["window"]), int(made.get("pooling", 1)),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ClirError(f"{path / 'meta.json'} is not the manifest of a token index ({error})") from error
