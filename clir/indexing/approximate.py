@@ -319,5 +319,5 @@ def _write(index: Any, path: Path) -> None:
 
 
 def _impossible(factory: Factory, dimension: int, error: Exception, vectors: int | None = None) -> UsageError:
-    trained = "" if vectors is None else f", trained on {vectors:,} vectors"
-    return UsageError(f"FAISS makes no index {factory.factory!r} of {dimension} dimensions{trained}: {reason(error)}")
+    trained = "" if vectors is None else f" (trained on {vectors:,} vectors)"
+    return UsageError(f"FAISS makes no index {factory.factory!r} of {dimension} dimensions: {reason(error)}{trained}")
