@@ -11,6 +11,7 @@ from clir.distillation.head import warm_start
 from clir.distillation.recipe import Recipe
 from clir.encoding.encoder import TowerEncoder, load_encoder
 from clir.encoding.folder import SIDES
+from clir.encoding.library_encoder import SentenceTransformerEncoder
 from clir.encoding.tower import Tower, load_tower
 from clir.support.errors import UsageError
 
@@ -19,7 +20,13 @@ def tower_encoder(name: str, device: str = "cpu") -> TowerEncoder:
     """The model `name`, which must be one whose towers can be trained or read token by token."""
     encoder = load_encoder(name, device=device)
     if not isinstance(encoder, TowerEncoder):
-        raise UsageError(f"{name} cannot be a teacher or student: its modules are not transformer, pooling, dense")
+        because = encoder.because if isinstance(encoder, SentenceTransformerEncoder) else "it is a class"
+        raise UsageError(f"{name} cannot be a teacher or student: {because}")
+    if encoder.spec("query").truncate_dim is not None:
+        raise UsageError(
+            f"{name} cannot be a teacher or student while it cuts its vectors to {encoder.dimension} dimensions: "
+            "take truncate_dim out of its config_sentence_transformers.json"
+        )
     return encoder
 
 

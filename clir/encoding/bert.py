@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from clir.encoding.folder import weight_files
+from clir.encoding.weights import read_weights
 
 ROBERTA_LIKE = ("roberta", "xlm-roberta", "camembert")
 MODEL_TYPES = ("bert", *ROBERTA_LIKE)
@@ -110,7 +110,9 @@ def _added(output: Any, inner: Tensor, states: Tensor) -> Tensor:
 def load_bert(folder: Path) -> Bert | None:
     """The model in a transformers folder, in float32, or None if it is not one that is computed here.
 
-    Raises ClirError if there are no safetensors; SafetensorError if they cannot be read.
+    That includes one with weights that are missing, of another shape or no floating-point numbers: the library says
+    what is wrong with it, or knows them by another name. Raises ClirError if there are no safetensors, or they cannot
+    be read.
     """
     config = json.loads((folder / "config.json").read_text("utf-8"))
     if config.get("model_type") not in MODEL_TYPES or any(
@@ -123,21 +125,17 @@ def load_bert(folder: Path) -> Bert | None:
     except (AttributeError, TypeError):
         # A setting that is not written: the library knows its default.
         return None
-    weights = _weights(folder, config["model_type"])
-    wanted = model.state_dict().keys()
-    if not wanted <= weights.keys():
+    weights = _bare(read_weights(folder), "bert." if config["model_type"] == "bert" else "roberta.")
+    wanted = model.state_dict()
+    if not all(
+        name in weights and weights[name].shape == wanted[name].shape and weights[name].is_floating_point()
+        for name in wanted
+    ):
         return None
     model.load_state_dict({name: weights[name].float() for name in wanted}, assign=True)
     return model.requires_grad_(False)
 
 
-def _weights(folder: Path, prefix: str) -> dict[str, Tensor]:
-    """All weights of the folder, named as in the bare model."""
-    from safetensors.torch import load_file
-
-    found: dict[str, Tensor] = {}
-    for path in weight_files(folder):
-        found |= load_file(path)
-    # A model that was saved with something on top has its own weights behind a name.
-    prefixes = (f"{prefix}.", "bert.", "roberta.")
-    return {next((name.removeprefix(p) for p in prefixes if name.startswith(p)), name): w for name, w in found.items()}
+def _bare(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The weights named as in the bare model: one saved with something on top has its own behind `prefix`."""
+    return {name.removeprefix(prefix): values for name, values in weights.items()}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import re
 from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clir.encoding.batches import batches_by_length, tokens_together
-from clir.encoding.folder import SIDES, Side, TowerSpec, UnsupportedModel, read_folder, weight_files, width
+from clir.encoding.folder import SIDES, Side, TowerSpec, UnsupportedModel, read_folder, width
+from clir.encoding.library_encoder import SentenceTransformerEncoder
+from clir.encoding.notes import folder_notes, say_once
 from clir.encoding.precision import Precision, autocast
 from clir.encoding.token_strings import TokenString
 from clir.encoding.token_vectors import TokenVectors
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 Vectors = NDArray[np.float32]
 Reader = Literal["teacher", "student"]
 READERS: tuple[Reader, Reader] = ("teacher", "student")
-# Texts a forward pass of a model that sentence-transformers computes.
-MODULES_BATCH_SIZE = 32
 # Tokens of a text that token search reads, prompt and special tokens included; a model trained for it says so itself.
 QUERY_TOKENS, DOCUMENT_TOKENS = 96, 192
 HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
@@ -98,6 +97,11 @@ class TowerEncoder:
     def dimension(self) -> int:
         """Width d of the vectors."""
         return width(self.spec("query"))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of a folder that leaves its pooling or prompts unsaid."""
+        return folder_notes(self.name, self.folder)
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
         """(n, d) float32 vectors of queries, behind the model's query prompt.
@@ -180,7 +184,7 @@ class TowerEncoder:
             )
         tower, prompt = self.tower(side), self.spec(side).prompt
         rows, pooled_from = tower.token_ids(texts, prompt), tower.pooled_from(prompt)
-        vectors = np.empty((len(rows), tower.dimension), dtype=np.float32)
+        vectors = np.empty((len(rows), width(tower.spec)), dtype=np.float32)
         with torch.inference_mode(), autocast(self.device, self.precision):
             for chosen in self.batches(rows):
                 batch = tower.pad([TokenRow(rows[at], pooled_from=pooled_from) for at in chosen])
@@ -225,52 +229,6 @@ class TowerEncoder:
         return tower, prompt, limit
 
 
-@dataclasses.dataclass
-class SentenceTransformerEncoder:
-    """The encoder of a folder with modules of its own, computed by sentence-transformers itself."""
-
-    name: str
-    folder: Path
-    batch_size: int | None = None
-    device: str = "cpu"
-    precision: Precision = "fp32"
-
-    @functools.cached_property
-    def _model(self) -> Any:
-        from sentence_transformers import SentenceTransformer
-
-        _refuse_pickles(self.folder)
-        try:
-            return SentenceTransformer(str(self.folder), device=self.device, local_files_only=True)
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            raise ClirError(f"cannot load the model in {self.folder}: {' '.join(str(error).split())}") from error
-
-    @property
-    def dimension(self) -> int:
-        """Width d of the vectors."""
-        return int(self._model.get_embedding_dimension())
-
-    def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """(n, d) float32 vectors of queries."""
-        return self._encode(self._model.encode_query, texts)
-
-    def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """(n, d) float32 vectors of documents."""
-        return self._encode(self._model.encode_document, texts)
-
-    def fingerprint(self, side: Side) -> str:
-        """Digest of all files of the folder."""
-        from clir.encoding.fingerprint import fingerprint_of_files
-
-        _refuse_pickles(self.folder)
-        return fingerprint_of_files(self.folder)
-
-    def _encode(self, encode: Any, texts: Sequence[str]) -> Vectors:
-        with autocast(self.device, self.precision):
-            vectors = encode(list(texts), batch_size=self.batch_size or MODULES_BATCH_SIZE, show_progress_bar=False)
-        return np.asarray(vectors, dtype=np.float32)
-
-
 def load_encoder(
     name: str,
     *,
@@ -301,16 +259,24 @@ def load_encoder(
     except UnsupportedModel as error:
         if documents_by == "student":
             raise UsageError(f"the student in {name} cannot read documents: {error}") from error
-        return SentenceTransformerEncoder(name, folder, batch_size, device, precision)
-    return TowerEncoder(name, folder, batch_size, device, precision, query_tokens, document_tokens, documents_by)
+        return SentenceTransformerEncoder(name, folder, batch_size, device, precision, because=str(error))
+    encoder = TowerEncoder(name, folder, batch_size, device, precision, query_tokens, document_tokens, documents_by)
+    for note in encoder.notes:
+        say_once(note)
+    return encoder
 
 
 def token_encoder(encoder: Encoder) -> TokenEncoder:
     """`encoder` as one that gives token vectors; UsageError if it does not."""
     if isinstance(encoder, SentenceTransformerEncoder):
         raise UsageError(
-            f"{encoder.name} cannot be searched by tokens: it has modules of its own, "
-            "whose token states cannot be told from those of prompt and special tokens"
+            f"{encoder.name} cannot be searched by tokens: it has modules of its own, whose token states cannot be "
+            f"told from those of prompt and special tokens ({encoder.because})"
+        )
+    if isinstance(encoder, TowerEncoder) and encoder.spec("query").truncate_dim is not None:
+        raise UsageError(
+            f"{encoder.name} cuts its vectors to {encoder.dimension} dimensions (truncate_dim), and tokens have no "
+            "such cut: take it out of config_sentence_transformers.json to search by tokens"
         )
     missing = [part for part in TOKEN_PARTS if not hasattr(encoder, part)]
     if missing:
@@ -356,11 +322,6 @@ def check_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"device {device!r} cannot be used here: {reason}") from error
-
-
-def _refuse_pickles(folder: Path) -> None:
-    for pickled in folder.rglob("pytorch_model*.bin"):
-        weight_files(pickled.parent)
 
 
 def _from_class(name: str) -> Encoder:

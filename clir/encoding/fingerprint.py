@@ -11,7 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from clir.encoding.folder import TowerSpec, weight_files
+from clir.encoding.folder import TowerSpec
+from clir.encoding.weights import weight_files
 from clir.support.errors import ClirError
 from clir.support.files import READ_BLOCK, cache_root, write_json
 
@@ -35,6 +36,8 @@ def fingerprint(spec: TowerSpec) -> str:
         "config": {key: config.get(key) for key in COMPUTED},
         "spec": [spec.pooling, spec.pool_prompt, spec.normalize, spec.prompt, spec.max_tokens, spec.lower_case],
     }
+    if spec.truncate_dim is not None:
+        parts["truncate_dim"] = spec.truncate_dim
     if spec.reading is not None:
         # A marker is a prefix to one writer and the beginning of the prompt to another.
         reading = dataclasses.asdict(dataclasses.replace(spec.reading, prefix=spec.reading.prefix + spec.prompt))

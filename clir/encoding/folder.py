@@ -7,9 +7,8 @@ late interaction (`colbert`) and plain transformers folders, without importing a
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from clir.encoding.colbert import (
     STANFORD,
@@ -19,15 +18,15 @@ from clir.encoding.colbert import (
     sentence_transformers_reading,
     stanford_reading,
 )
+from clir.encoding.lengths import max_tokens, table, transformer_settings
+from clir.encoding.refusals import is_causal, refuse_chat, refuse_other_kinds, refuse_transformer
+from clir.encoding.settings import class_name, inside, read_modules, read_settings
+from clir.encoding.weights import weight_shape
 from clir.support.errors import ClirError, UsageError
 
 Side = Literal["query", "document"]
 SIDES: tuple[Side, Side] = ("query", "document")
 POOLINGS = ("mean", "cls", "max", "lasttoken")
-# Positions that RoBERTa-like models reserve before the first token (padding_idx + 1).
-RESERVED_POSITIONS = {"roberta": 2, "xlm-roberta": 2, "camembert": 2, "xlm-roberta-xl": 2}
-# More tokens than any transformer reads.
-UNLIMITED = 1 << 40
 # What architectures call the width of their token states (DistilBERT: dim; T5: d_model; GPT-2: n_embd).
 WIDTH_KEYS = ("hidden_size", "dim", "d_model", "n_embd")
 # The keys that folders saved before sentence-transformers 5 have in place of `pooling_mode`.
@@ -37,10 +36,36 @@ OLD_POOLING_KEYS = {
     "pooling_mode_max_tokens": "max",
     "pooling_mode_lasttoken": "lasttoken",
 }
+# Modules of a tower, and those that sentence-transformers computes for encoding and searching.
+TOWER_MODULES = ("Transformer", "Pooling", "Dense", "Normalize", "Dropout")
+OTHER_MODULES = (
+    "LayerNorm", "WeightedLayerPooling", "StaticEmbedding", "BoW", "WordEmbeddings", "WordWeights", "CNN", "LSTM",
+)  # fmt: skip
+# How a transformer gives token states, where its settings say it at all.
+TOKEN_STATES = {"method": "forward", "method_output_name": "last_hidden_state"}
+# Settings of a transformer under which it reads texts in ways of its own.
+OWN_WAYS = (
+    "processing_kwargs", "tokenizer_name_or_path", "query_length", "document_length", "query_expansion",
+    "tokenizer_args", "processor_kwargs", "config_args", "config_kwargs", "model_args", "model_kwargs",
+)  # fmt: skip
+# Of those, what says nothing about the vectors: clir computes in float32 and runs no code.
+WITHOUT_EFFECT = {"trust_remote_code", "dtype", "torch_dtype", "attn_implementation", "use_safetensors"}
 
 
 class UnsupportedModel(ClirError):
     """The folder holds a module that a Tower does not compute (sentence-transformers itself may)."""
+
+
+class Module(NamedTuple):
+    """A module that a text passes: its dotted class name and its folder."""
+
+    type: str
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The class's own name."""
+        return class_name(self.type)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +75,8 @@ class TowerSpec:
     `heads` are folders with a sentence-transformers Dense (linear, on tokens or on the pooled vector;
     with mean pooling the two are the same map), applied one after another. `max_tokens` counts special
     tokens and the prompt. `reading` is there for a model trained for late interaction, which gives token
-    vectors alone: `pooling` and `normalize` then say nothing about it.
+    vectors alone: `pooling` and `normalize` then say nothing about it. `truncate_dim`: only so many numbers of
+    the finished sentence vector are kept (None: all).
     """
 
     transformer: Path
@@ -62,104 +88,153 @@ class TowerSpec:
     max_tokens: int = 512
     lower_case: bool = False
     reading: TokenReading | None = None
+    truncate_dim: int | None = None
 
 
 def read_folder(folder: str | Path, side: Side) -> TowerSpec:
     """The TowerSpec of one side of the model in `folder`.
 
     Raises UsageError if the folder is missing or holds no model, UnsupportedModel for modules other
-    than Transformer, Pooling, Dense (without activation), Normalize and Router, ClirError for a late-interaction
-    model with anything else.
+    than Transformer, Pooling, Dense (without activation), Normalize and Router, ClirError for what is no encoder
+    of texts (`refusals`) and a late-interaction model with anything else.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(f"no model folder at {folder}")
-    if not (folder / "modules.json").exists():
-        if not (folder / "config.json").exists():
-            raise UsageError(f"{folder} holds no model (neither modules.json nor config.json)")
-        if STANFORD in (_json(folder / "config.json").get("architectures") or []):
-            reading = stanford_reading(_json(folder / "artifact.metadata"), side)
-            return _token_spec(folder, (folder,), reading, "")
-        # A bare transformers folder does not say how to pool: sentence-transformers' own default.
-        return TowerSpec(transformer=folder, normalize=False, max_tokens=_max_tokens(folder))
-    modules = _modules(folder, side)
-    settings = _json(folder / "config_sentence_transformers.json")
+    settings = read_settings(folder / "config_sentence_transformers.json")
+    if not is_modular(folder):
+        refuse_other_kinds(folder, settings)
+        return _plain(folder, side)
+    modules = side_modules(folder, side)
+    refuse_other_kinds(folder, settings, [module.type for module in modules])
+    for module in modules:
+        _refuse(folder, module)
     prompt = str((settings.get("prompts") or {}).get(side, "") or "")
-    if is_colbert(settings, [name for name, _ in modules]):
+    if is_colbert(settings, [module.name for module in modules]):
         return _colbert_spec(folder, modules, settings, prompt, side)
-    return _spec(folder, modules, prompt)
+    spec = _spec(folder, modules, prompt)
+    cut = settings.get("truncate_dim")
+    return spec if cut is None or int(cut) >= width(spec) else dataclasses.replace(spec, truncate_dim=int(cut))
+
+
+def is_modular(folder: Path) -> bool:
+    """Whether the folder has sentence-transformers' list of modules; otherwise it is a plain transformers folder."""
+    return (folder / "modules.json").exists()
 
 
 def width(spec: TowerSpec) -> int:
     """The number of dimensions of the vectors, read from the settings without loading weights."""
+    if spec.truncate_dim is not None:
+        return spec.truncate_dim
     if spec.heads:
         return _head_width(spec.heads[-1])
-    config = _json(spec.transformer / "config.json")
+    config = read_settings(spec.transformer / "config.json")
     said = next((config[key] for key in WIDTH_KEYS if key in config), None)
     if said is None:
         raise UnsupportedModel(f"{spec.transformer}/config.json does not say {WIDTH_KEYS[0]}")
     return int(said)
 
 
-def adds_input(head: Path) -> bool:
-    """Whether a Dense adds its input (itself, or through a matrix) to what it gives."""
-    return bool(_json(head / "config.json").get("use_residual"))
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a module's folder; ClirError if there are none: pickled weights are never read."""
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise ClirError(f"{folder} has no safetensors weights (pickled weights are not loaded)")
-    return files
-
-
-def _modules(folder: Path, side: Side) -> list[tuple[str, Path]]:
-    """(class name, folder) of the modules that a text of `side` passes, in order."""
-    passed: list[tuple[str, Path]] = []
-    for entry in _json_list(folder / "modules.json"):
-        name, path = _class_name(str(entry["type"])), _inside(folder, str(entry.get("path", "")))
-        if name == "Router":
-            passed.extend(_routed(path, side))
-        else:
-            passed.append((name, path))
+def side_modules(folder: Path, side: Side) -> list[Module]:
+    """The modules that a text of `side` passes, in order; UnsupportedModel if a Router does not say."""
+    passed: list[Module] = []
+    for entry in read_modules(folder / "modules.json"):
+        module = Module(str(entry["type"]), inside(folder, str(entry.get("path", ""))))
+        passed.extend(_routed(module.folder, side) if module.name == "Router" else [module])
     return passed
 
 
-def _routed(router: Path, side: Side) -> list[tuple[str, Path]]:
-    config = _json(router / "router_config.json")
+def _routed(router: Path, side: Side) -> list[Module]:
+    config = read_settings(router / "router_config.json") or read_settings(router / "config.json")
     routes = config.get("structure", {})
     if side not in routes:
         raise UnsupportedModel(f"{router}: its Router has no route {side!r} (routes: {', '.join(routes)})")
     types = config.get("types", {})
-    return [(_class_name(str(types[name])), _inside(router, str(name))) for name in routes[side]]
+    return [Module(str(types[name]), inside(router, str(name))) for name in routes[side]]
 
 
-def _spec(folder: Path, modules: list[tuple[str, Path]], prompt: str) -> TowerSpec:
-    names = [name for name, _ in modules]
-    transformer = next((path for name, path in modules if name == "Transformer"), None)
-    pooling_folder = next((path for name, path in modules if name == "Pooling"), None)
-    heads = [path for name, path in modules if name == "Dense"]
-    unknown = set(names) - {"Transformer", "Pooling", "Dense", "Normalize", "Dropout"}
-    if unknown or transformer is None or pooling_folder is None or names[0] != "Transformer" or len(heads) > 1:
-        raise UnsupportedModel(f"{folder}: a tower of modules {', '.join(names)} is not supported")
-    computing = [name for name in names if name != "Dropout"]
-    if "Normalize" in computing[:-1]:
-        raise UnsupportedModel(f"{folder}: modules after Normalize ({', '.join(names)}) are not supported")
-    pooling = _json(pooling_folder / "config.json")
+def _plain(folder: Path, side: Side) -> TowerSpec:
+    """The spec of a transformers folder, which does not say how to pool: as sentence-transformers does by default."""
+    if not (folder / "config.json").exists() and not (folder / "adapter_config.json").exists():
+        raise UsageError(f"{folder} holds no model (neither modules.json nor config.json)")
+    refuse_transformer(folder)
+    config = read_settings(folder / "config.json")
+    if STANFORD in (config.get("architectures") or []):
+        reading = stanford_reading(read_settings(folder / "artifact.metadata"), side)
+        return _token_spec(folder, (folder,), reading, "")
+    refuse_chat(folder, config)
+    pooling = "lasttoken" if is_causal(config) else "mean"
+    return TowerSpec(transformer=folder, pooling=pooling, normalize=False, max_tokens=max_tokens(folder))
+
+
+def _refuse(folder: Path, module: Module) -> None:
+    """Raise ClirError for a module that neither clir nor sentence-transformers may compute."""
+    if module.name == "Transformer":
+        refuse_transformer(module.folder)
+    elif module.name == "Dense":
+        activation = str(read_settings(module.folder / "config.json").get("activation_function", "torch."))
+        if not activation.startswith("torch."):
+            raise ClirError(f"{module.folder}: its activation {activation} is code that clir does not run")
+    elif module.name not in (*TOWER_MODULES, *OTHER_MODULES, "MultiVectorMask"):
+        raise ClirError(f"{folder}: its module {module.name} is not supported")
+
+
+def _spec(folder: Path, modules: list[Module], prompt: str) -> TowerSpec:
+    computing = [module for module in modules if module.name != "Dropout"]
+    unsupported = _unsupported([module.name for module in computing])
+    if unsupported:
+        raise UnsupportedModel(f"{folder}: {unsupported}")
+    found = {module.name: module.folder for module in computing}
+    transformer, pooling_folder = found["Transformer"], found["Pooling"]
+    own = _own_settings(transformer)
+    pooling = read_settings(pooling_folder / "config.json")
     mode = _pooling_mode(pooling_folder, pooling)
-    if heads:
-        _check_head(heads[0], _json(heads[0] / "config.json"), mode)
+    if "Dense" in found:
+        order = [module.name for module in computing]
+        _check_head(found["Dense"], mode, before_pooling=order.index("Dense") < order.index("Pooling"))
     return TowerSpec(
         transformer=transformer,
         pooling=mode,
         pool_prompt=bool(pooling.get("include_prompt", True)),
-        heads=tuple(heads),
-        normalize="Normalize" in names,
+        heads=(found["Dense"],) if "Dense" in found else (),
+        normalize="Normalize" in found,
         prompt=prompt,
-        max_tokens=_max_tokens(transformer),
-        lower_case=bool(_json(transformer / "sentence_bert_config.json").get("do_lower_case", False)),
+        max_tokens=max_tokens(transformer, own.get("max_seq_length")),
+        lower_case=bool(own.get("do_lower_case", False)),
     )
+
+
+def _unsupported(names: list[str]) -> str:
+    """What about a list of modules a tower does not compute; nothing if it computes them all."""
+    for name in names:
+        if name not in TOWER_MODULES:
+            return f"its module {name} is not one of {', '.join(TOWER_MODULES[:4])}"
+    for name in ("Transformer", "Pooling"):
+        if names.count(name) != 1:
+            return f"it has {names.count(name) or 'no'} modules {name}, not one ({', '.join(names)})"
+    if names[0] != "Transformer":
+        return f"its first module is {names[0]}, not Transformer"
+    if names.count("Dense") > 1:
+        return f"it has {names.count('Dense')} modules Dense, and one at most is supported"
+    if "Normalize" in names[:-1]:
+        return f"{names[names.index('Normalize') + 1]} after Normalize is not supported"
+    return ""
+
+
+def _own_settings(transformer: Path) -> dict[str, Any]:
+    """What sentence-transformers keeps beside a transformer; UnsupportedModel if it reads texts in a way of its own."""
+    own = transformer_settings(transformer)
+    states = own.get("modality_config", {"text": TOKEN_STATES})
+    named = own.get("transformer_task", "feature-extraction"), own.get("module_output_name", "token_embeddings")
+    if named != ("feature-extraction", "token_embeddings") or states.get("text") != TOKEN_STATES:
+        raise UnsupportedModel(f"{transformer}: a transformer that gives other than token states is not supported")
+    if "message" in states:
+        raise UnsupportedModel(f"{transformer}: texts that go through a chat template are not supported")
+    for key in OWN_WAYS:
+        value = own.get(key)
+        if value and not (isinstance(value, dict) and set(value) <= WITHOUT_EFFECT):
+            raise UnsupportedModel(f"{transformer}: its setting {key} is not supported")
+    return own
 
 
 def _pooling_mode(folder: Path, config: dict[str, Any]) -> str:
@@ -175,22 +250,20 @@ def _pooling_mode(folder: Path, config: dict[str, Any]) -> str:
     return str(mode)
 
 
-def _colbert_spec(
-    folder: Path, modules: list[tuple[str, Path]], settings: dict[str, Any], prompt: str, side: Side
-) -> TowerSpec:
-    names = [name for name, _ in modules]
+def _colbert_spec(folder: Path, modules: list[Module], settings: dict[str, Any], prompt: str, side: Side) -> TowerSpec:
+    names = [module.name for module in modules]
     if names[:1] != ["Transformer"] or set(names[1:]) - {"Dense", "MultiVectorMask", "Normalize", "Dropout"}:
         raise ClirError(f"{folder}: a late-interaction model of modules {', '.join(names)} is not supported")
-    heads = tuple(path for name, path in modules if name == "Dense")
+    heads = tuple(module.folder for module in modules if module.name == "Dense")
     for head in heads:
-        config = _json(head / "config.json")
-        if _class_name(str(config.get("activation_function", "Identity"))) != "Identity":
+        config = read_settings(head / "config.json")
+        if class_name(str(config.get("activation_function", "Identity"))) != "Identity":
             raise ClirError(f"{head}: a Dense with an activation is not supported in a late-interaction model")
-    transformer = modules[0][1]
+    transformer = modules[0].folder
     if "MultiVectorMask" not in names:
         return _token_spec(transformer, heads, pylate_reading(settings, side), prompt)
-    mask = _json(next(path for name, path in modules if name == "MultiVectorMask") / "config.json")
-    own = _json(transformer / "sentence_bert_config.json")
+    mask = read_settings(modules[names.index("MultiVectorMask")].folder / "config.json")
+    own = transformer_settings(transformer)
     try:
         reading = sentence_transformers_reading(own, mask, "Normalize" in names, side)
     except ClirError as error:
@@ -200,7 +273,9 @@ def _colbert_spec(
 
 def _token_spec(transformer: Path, heads: tuple[Path, ...], reading: TokenReading, prompt: str) -> TowerSpec:
     # Where the model says how much it reads, the transformer's own setting is what its last user left there.
-    limit = _max_tokens(transformer) if reading.max_tokens is None else min(_positions(transformer), reading.max_tokens)
+    own, positions = transformer_settings(transformer), table(read_settings(transformer / "config.json"))
+    length = reading.max_tokens
+    limit = max_tokens(transformer, own.get("max_seq_length")) if length is None else min(positions, length)
     if reading.filled_to and not reading.filler:
         reading = dataclasses.replace(reading, filler=_filler(transformer))
     return TowerSpec(
@@ -209,14 +284,16 @@ def _token_spec(transformer: Path, heads: tuple[Path, ...], reading: TokenReadin
         normalize=False,
         prompt=prompt,
         max_tokens=limit,
-        lower_case=bool(_json(transformer / "sentence_bert_config.json").get("do_lower_case", False)),
+        lower_case=bool(own.get("do_lower_case", False)),
         reading=reading,
     )
 
 
 def _filler(transformer: Path) -> str:
     """The token that fills queries up: the mask token, else the one that ends a text, as PyLate has it."""
-    known = _json(transformer / "special_tokens_map.json") | _json(transformer / "tokenizer_config.json")
+    names = "special_tokens_map.json", "tokenizer_config.json"
+    special, tokenizer = (read_settings(transformer / name) for name in names)
+    known = special | tokenizer
     token = known.get("mask_token") or known.get("eos_token")
     if token:
         return str(token["content"] if isinstance(token, dict) else token)
@@ -224,70 +301,19 @@ def _filler(transformer: Path) -> str:
 
 
 def _head_width(folder: Path) -> int:
-    said = _json(folder / "config.json").get("out_features")
-    if said is None:
-        # Stanford keeps the head among the transformer's weights.
-        from safetensors import safe_open
-
-        (path,) = weight_files(folder)
-        with safe_open(path, framework="np") as weights:
-            return int(weights.get_slice("linear.weight").get_shape()[0])
-    return int(said)
+    said = read_settings(folder / "config.json").get("out_features")
+    # Stanford keeps the head among the transformer's weights.
+    return int(weight_shape(folder, "linear.weight")[0] if said is None else said)
 
 
-def _check_head(folder: Path, config: dict[str, Any], pooling: str) -> None:
-    if _class_name(str(config.get("activation_function", ""))) != "Identity":
-        raise UnsupportedModel(f"{folder}: a Dense with an activation is not supported")
+def _check_head(folder: Path, pooling: str, *, before_pooling: bool) -> None:
+    config = read_settings(folder / "config.json")
+    activation = class_name(str(config.get("activation_function", "Tanh")))
+    if activation != "Identity":
+        raise UnsupportedModel(f"{folder}: a Dense with an activation ({activation}) is not supported")
     if config.get("use_residual") or pooling == "max":
         raise UnsupportedModel(f"{folder}: a Dense with a residual or after max pooling is not supported")
-
-
-def _max_tokens(folder: Path) -> int:
-    limits = [
-        _json(folder / "sentence_bert_config.json").get("max_seq_length"),
-        _json(folder / "tokenizer_config.json").get("model_max_length"),
-        _positions(folder),
-    ]
-    known = [int(limit) for limit in limits if limit and limit < UNLIMITED]
-    return min(known, default=512)
-
-
-def _positions(folder: Path) -> int:
-    """How many tokens the transformer has positions for."""
-    config = _json(folder / "config.json")
-    if "max_position_embeddings" not in config:
-        return UNLIMITED
-    return int(config["max_position_embeddings"]) - RESERVED_POSITIONS.get(str(config.get("model_type")), 0)
-
-
-def _class_name(dotted: str) -> str:
-    return dotted.rpartition(".")[2]
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """`folder/name`, refusing a name that leads out of the model's folder."""
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ClirError(f"{folder}: the module path {name!r} leads out of the model folder")
-    return path
-
-
-def _json(path: Path) -> dict[str, Any]:
-    value = _json_any(path) if path.exists() else {}
-    if not isinstance(value, dict):
-        raise ClirError(f"{path} is not a JSON object")
-    return value
-
-
-def _json_list(path: Path) -> list[dict[str, Any]]:
-    value = _json_any(path)
-    if not isinstance(value, list) or not all(isinstance(entry, dict) and "type" in entry for entry in value):
-        raise ClirError(f"{path} is not a list of modules")
-    return value
-
-
-def _json_any(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ClirError(f"{path} is not JSON: {error}") from error
+    read = str(config.get("module_input_name", "sentence_embedding"))
+    needed = "token_embeddings" if before_pooling else "sentence_embedding"
+    if read != needed or config.get("module_output_name", read) != read:
+        raise UnsupportedModel(f"{folder}: a Dense of {read} here, not of {needed}, is not supported")

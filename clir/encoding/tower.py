@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from clir.encoding.folder import TowerSpec, adds_input, weight_files
-from clir.encoding.quiet import quiet_transformers
+from clir.encoding.folder import TowerSpec
+from clir.encoding.head import load_head
 from clir.encoding.token_strings import TokenString, token_strings
+from clir.encoding.transformer import load_transformer, reason
 from clir.support.errors import ClirError
 
 
@@ -155,7 +155,8 @@ class Tower(nn.Module):
         sentence = pool(states, batch.pooled, self.spec.pooling)
         if self.spec.normalize:
             sentence = nn.functional.normalize(sentence, dim=-1)
-        return States(states, batch.content, batch.ids, sentence)
+        # After normalising, as sentence-transformers cuts.
+        return States(states, batch.content, batch.ids, sentence[:, : self.spec.truncate_dim])
 
     def spans(self, texts: Sequence[str], prompt: str = "", max_tokens: int | None = None) -> list[NDArray[np.int64]]:
         """For each text the (m, 2) begin and end of its content tokens, in characters of the bare text."""
@@ -247,24 +248,11 @@ def load_tower(spec: TowerSpec, device: str = "cpu", *, to_read: bool = False) -
     compute it, one that gives the same states and spares the library's import. Raises ClirError if weights
     are missing or are not safetensors, or a tokenizer cannot be read.
     """
-    from safetensors import SafetensorError
-
     from clir.encoding.bert import load_bert
 
-    weight_files(spec.transformer)
-    try:
-        transformer = (load_bert(spec.transformer) if to_read else None) or _transformer(spec)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ClirError(f"cannot load the model in {spec.transformer}: {' '.join(str(error).split())}") from error
-    tower = Tower(spec, transformer, _tokenizer(spec), _head(spec.heads))
-    return tower.to(device).eval()
-
-
-def _transformer(spec: TowerSpec) -> Any:
-    quiet_transformers()
-    from transformers import AutoModel
-
-    return AutoModel.from_pretrained(str(spec.transformer), use_safetensors=True, dtype=torch.float32)
+    transformer: Any = (load_bert(spec.transformer) if to_read else None) or load_transformer(spec.transformer)
+    head = load_head(spec.heads, int(transformer.config.hidden_size))
+    return Tower(spec, transformer, _tokenizer(spec), head).to(device).eval()
 
 
 def _tokenizer(spec: TowerSpec) -> Any:
@@ -278,41 +266,12 @@ def _tokenizer(spec: TowerSpec) -> Any:
         else:
             from transformers import AutoTokenizer
 
-            tokenizer = AutoTokenizer.from_pretrained(str(spec.transformer)).backend_tokenizer
+            tokenizer = AutoTokenizer.from_pretrained(
+                str(spec.transformer), trust_remote_code=False, local_files_only=True
+            ).backend_tokenizer
     # The tokenizers library raises bare Exception for a file it cannot parse.
     except Exception as error:
-        raise ClirError(f"cannot load the tokenizer in {spec.transformer}: {error}") from error
+        raise ClirError(f"cannot load the tokenizer in {spec.transformer}: {reason(error)}") from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(spec.max_tokens)
     return tokenizer
-
-
-def _head(folders: Sequence[Path]) -> nn.Linear | None:
-    """The linear maps in `folders`, one after another, as one."""
-    maps = [_linear(folder) for folder in folders]
-    if not maps:
-        return None
-    weight, bias = maps[0]
-    for outer, more in maps[1:]:
-        carried = more if bias is None else outer @ bias + (0 if more is None else more)
-        weight, bias = outer @ weight, carried
-    head = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    head.load_state_dict({"weight": weight} | ({"bias": bias} if bias is not None else {}))
-    return head
-
-
-def _linear(folder: Path) -> tuple[Tensor, Tensor | None]:
-    """Weight (out, in) and bias (out,) of a Dense, what it adds of its input included, in float32."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    (path,) = weight_files(folder)
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise ClirError(f"cannot load the head in {folder}: {error}") from error
-    weight, bias = state["linear.weight"].float(), state.get("linear.bias")
-    if adds_input(folder):
-        residual = state.get("residual.weight")
-        weight = weight + (torch.eye(len(weight)) if residual is None else residual.float())
-    return weight, None if bias is None else bias.float()

@@ -11,7 +11,7 @@ from typing import Any
 from clir.corpora.collection import Topic
 from clir.encoding.encoder import HUB_ID, HUB_PATTERNS, check_device
 from clir.encoding.fingerprint import fingerprint_of_files
-from clir.encoding.folder import weight_files
+from clir.encoding.weights import weight_files
 from clir.retrieval.translation.codes import LanguageTokens, language_tokens
 from clir.support.errors import ClirError, UsageError
 from clir.support.progress import Progress
