@@ -36,13 +36,16 @@ class SentenceTransformerEncoder:
 
     @functools.cached_property
     def _model(self) -> Any:
+        import torch
+
+        from clir.encoding.head import linear_map
         from clir.encoding.transformer import load_transformer, reason
 
         _refuse_pickles(self.folder)
-        for folder in self._transformers():
-            # sentence-transformers would draw what is missing at random: this one is loaded to be checked, and dropped.
-            load_transformer(folder)
-        import torch
+        # sentence-transformers would draw what a transformer lacks at random: here they are loaded to be checked alone.
+        for name, check in (("Transformer", load_transformer), ("Dense", linear_map)):
+            for folder in self._folders(name):
+                check(folder)
         from sentence_transformers import SentenceTransformer
 
         try:
@@ -86,9 +89,9 @@ class SentenceTransformerEncoder:
             vectors = encode(readable, batch_size=self.batch_size or BATCH_SIZE, show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
-    def _transformers(self) -> list[Path]:
-        """The folders of its transformers."""
-        found = [module.folder for side in SIDES for module in self._modules(side) if module.name == "Transformer"]
+    def _folders(self, name: str) -> list[Path]:
+        """The folders of its modules of this name."""
+        found = [module.folder for side in SIDES for module in self._modules(side) if module.name == name]
         return list(dict.fromkeys(found))
 
     def _modules(self, side: Side) -> list[Module]:
