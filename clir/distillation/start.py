@@ -17,7 +17,10 @@ from clir.support.errors import UsageError
 
 
 def tower_encoder(name: str, device: str = "cpu") -> TowerEncoder:
-    """The model `name`, which must be one whose towers can be trained or read token by token."""
+    """The model `name`, which must be one whose towers can be trained or read token by token.
+
+    Raises UsageError if it is not, ClirError if its weights are not whole: before hours of work.
+    """
     encoder = load_encoder(name, device=device)
     if not isinstance(encoder, TowerEncoder):
         because = encoder.because if isinstance(encoder, SentenceTransformerEncoder) else "it is a class"
@@ -27,6 +30,7 @@ def tower_encoder(name: str, device: str = "cpu") -> TowerEncoder:
             f"{name} cannot be a teacher or student while it cuts its vectors to {encoder.dimension} dimensions: "
             "take truncate_dim out of its config_sentence_transformers.json"
         )
+    encoder.check()
     return encoder
 
 

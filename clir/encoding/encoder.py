@@ -163,6 +163,13 @@ class TowerEncoder:
             self._towers[spec] = loaded
         return self._towers[spec]
 
+    def check(self) -> None:
+        """Raise ClirError if a tower cannot be loaded: weights that are missing, or of other shapes; no tokenizer."""
+        from clir.encoding.tower import load_tower
+
+        for spec in {_weights(spec): spec for spec in map(self.spec, SIDES)}.values():
+            load_tower(spec, to_read=True)
+
     def with_query_tower(self, tower: Tower) -> TowerEncoder:
         """The same, with `tower` (a student in training) reading the queries as this model's tower would."""
         spec = dataclasses.replace(self.spec("query"), prompt="")
@@ -262,7 +269,7 @@ def load_encoder(
         return SentenceTransformerEncoder(name, folder, batch_size, device, precision, because=str(error))
     encoder = TowerEncoder(name, folder, batch_size, device, precision, query_tokens, document_tokens, documents_by)
     for note in encoder.notes:
-        say_once(note)
+        say_once(name, note)
     return encoder
 
 

@@ -24,25 +24,25 @@ def folder_notes(name: str, folder: Path) -> tuple[str, ...]:
     if not is_modular(folder) and spec.reading is None:
         how = "the last token's state" if spec.pooling == "lasttoken" else "the mean of its tokens' states"
         notes.append(
-            f"{name} does not say how its tokens make one vector: it is {how}, not normalised, "
+            f"the folder does not say how its tokens make one vector: it is {how}, not normalised, "
             "as sentence-transformers has it"
         )
     known = name, folder.name, str(read_settings(spec.transformer / "config.json").get("_name_or_path", ""))
     if not any(prompts.values()) and any(E5.search(part) for part in known):
         notes.append(
-            f"{name} seems to be an E5 model, but its folder names no prompts: most are trained with "
+            "it seems to be an E5 model, but its folder names no prompts: most are trained with "
             "'query: ' and 'passage: ' before the texts, which are read without them (docs/models.md)"
         )
     unread = [key for key in OTHER_DOCUMENT_PROMPTS if prompts.get(key)]
     if unread and not prompts.get("document"):
         notes.append(
-            f"{name} names a prompt {unread[0]!r} ({prompts[unread[0]]!r}) and none for 'document': "
+            f"the folder names a prompt {unread[0]!r} ({prompts[unread[0]]!r}) and none for 'document': "
             "documents are read without one, as sentence-transformers has it"
         )
     return tuple(notes)
 
 
 @functools.cache
-def say_once(note: str) -> None:
-    """Tell a note, once in a process."""
-    say(f"note: {note}")
+def say_once(name: str, note: str) -> None:
+    """Tell a note on the model `name`, once in a process."""
+    say(f"note: {name}: {note}")

@@ -25,6 +25,7 @@ from clir.indexing.encoded import (
     growing,
     is_finished,
     longest_first,
+    named,
     overwrite,
     refuse_shard,
 )
@@ -151,9 +152,9 @@ def _grow(
         growth.finish(
             output,
             kind="dense",
-            encoder=encoder.name,
             dimension=encoder.dimension,
             window=window,
+            **named(encoder),
             **{"encoder fingerprint": parts["encoder"]},
             **about,
         )

@@ -94,6 +94,12 @@ def required_languages(index: EncodedIndex) -> document_languages.DocumentLangua
     return index.languages
 
 
+def named(encoder: Encoder) -> dict[str, Any]:
+    """A manifest's lines on the model: its name, and what a person should know of its folder, if anything."""
+    notes = list(getattr(encoder, "notes", ()))
+    return {"encoder": encoder.name} | ({"encoder notes": notes} if notes else {})
+
+
 def refuse_shard(path: Path, made: Mapping[str, Any]) -> None:
     """Raise ClirError if the manifest `made` is of a part of an index only."""
     if "shard" in made:

@@ -30,6 +30,7 @@ from clir.indexing.encoded import (
     growing,
     is_finished,
     longest_first,
+    named,
     refuse_shard,
 )
 from clir.indexing.pooling import pooled
@@ -276,8 +277,8 @@ def _grow(
         growth.finish(
             output,
             kind="token",
-            encoder=encoder.name,
             dimension=encoder.dimension,
+            **named(encoder),
             tokens=growth.size("values") // row,
             **{"encoder fingerprint" if name == "encoder" else name: value for name, value in parts.items()},
         )

@@ -11,7 +11,8 @@ from typing import Any
 from clir.corpora.collection import Topic
 from clir.encoding.encoder import HUB_ID, HUB_PATTERNS, check_device
 from clir.encoding.fingerprint import fingerprint_of_files
-from clir.encoding.weights import weight_files
+from clir.encoding.refusals import refuse_code
+from clir.encoding.weights import refuse_incomplete, weight_files
 from clir.retrieval.translation.codes import LanguageTokens, language_tokens
 from clir.support.errors import ClirError, UsageError
 from clir.support.progress import Progress
@@ -103,20 +104,23 @@ class Seq2SeqTranslator:
 
         check_device(self.device)
         quiet_transformers()
+        refuse_code(self.folder)
         try:
             with warnings.catch_warnings():
                 # OPUS-MT's tokenizer recommends a package for punctuation.
                 warnings.simplefilter("ignore")
                 tokenizer = AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False)
                 # Half precision, as some models are kept, is slow on a processor.
-                model = AutoModelForSeq2SeqLM.from_pretrained(
+                model, report = AutoModelForSeq2SeqLM.from_pretrained(
                     self.folder, trust_remote_code=False, use_safetensors=True,
                     dtype=torch.float32 if self.device == "cpu" else "auto",
+                    output_loading_info=True, ignore_mismatched_sizes=True,
                 )  # fmt: skip
         # The library raises many kinds of errors for folders that are not what it expects.
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise ClirError(f"{self.name} cannot be loaded as a translation model: {reason}") from error
+        refuse_incomplete(self.folder, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"])
         tokens = language_tokens(tokenizer, self.source, self.target, self.name)
         if tokens.place == "forced":
             tokenizer.src_lang = tokens.source
