@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import re
 from collections.abc import Iterator, Sequence, Sized
@@ -164,11 +165,15 @@ class TowerEncoder:
         return self._towers[spec]
 
     def check(self) -> None:
-        """Raise ClirError if a tower cannot be loaded: weights that are missing, or of other shapes; no tokenizer."""
-        from clir.encoding.tower import load_tower
+        """Raise ClirError if a tower cannot be loaded: weights that are missing, or of other shapes; no tokenizer.
 
-        for spec in {_weights(spec): spec for spec in map(self.spec, SIDES)}.values():
-            load_tower(spec, to_read=True)
+        Before long work, where the towers themselves are needed only later.
+        """
+        from clir.encoding.fingerprint import fingerprint
+
+        for side in SIDES:
+            spec = dataclasses.replace(self.spec(side), prompt="")
+            _check_loading(spec, fingerprint(spec))
 
     def with_query_tower(self, tower: Tower) -> TowerEncoder:
         """The same, with `tower` (a student in training) reading the queries as this model's tower would."""
@@ -316,6 +321,14 @@ def _by_weights_of(query: TowerSpec, document: TowerSpec) -> TowerSpec:
 
 def _weights(spec: TowerSpec) -> tuple[Path, tuple[Path, ...]]:
     return spec.transformer, spec.heads
+
+
+@functools.cache
+def _check_loading(spec: TowerSpec, fingerprint: str) -> None:
+    """Load a tower and drop it; once in a process for the weights that `fingerprint` is of."""
+    from clir.encoding.tower import load_tower
+
+    load_tower(spec, to_read=True)
 
 
 def check_device(device: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clir.corpora.collection import Collection
-from clir.encoding.encoder import Encoder, token_encoder
+from clir.encoding.encoder import Encoder, TowerEncoder, token_encoder
 from clir.indexing.dense import DenseIndex, build_dense_index, open_dense_index
 from clir.indexing.documents import documents_fingerprint
 from clir.indexing.lucene import LuceneIndex, build_lucene_index, open_lucene_index
@@ -27,6 +27,7 @@ def dense_index(collection: Collection, encoder: Encoder, root: Path = ROOT) -> 
     path = root / _name(collection) / f"dense-{encoder.fingerprint('document')}-{_documents_key(collection)}"
     with _where_missing(path) as missing:
         if missing:
+            _check(encoder)
             build_dense_index(
                 collection.documents, encoder, path, total=collection.document_count(),
                 about={"data": {"source": collection.id}},
@@ -44,11 +45,18 @@ def token_index(collection: Collection, encoder: Encoder, root: Path = ROOT) -> 
     path = root / _name(collection) / f"tokens-{made_by}-{_documents_key(collection)}"
     with _where_missing(path) as missing:
         if missing:
+            _check(encoder)
             build_token_index(
                 collection.documents, giving, path, total=collection.document_count(),
                 about={"data": {"source": collection.id}},
             )  # fmt: skip
     return open_token_index(path)
+
+
+def _check(encoder: Encoder) -> None:
+    """Raise ClirError if a side of the encoder cannot be loaded: before the documents are encoded for its other."""
+    if isinstance(encoder, TowerEncoder):
+        encoder.check()
 
 
 def sparse_index(
