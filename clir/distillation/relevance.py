@@ -21,6 +21,8 @@ from clir.corpora.given import given_documents
 from clir.distillation.teacher import TeacherStates
 from clir.encoding.encoder import TowerEncoder, model_folder
 from clir.encoding.fingerprint import fingerprint_of_files
+from clir.encoding.folder import is_modular
+from clir.encoding.transformer import check_cross_encoder
 from clir.indexing.dense import DenseIndex, build_dense_index, open_dense_index
 from clir.indexing.documents import documents_fingerprint
 from clir.support.errors import UsageError
@@ -127,7 +129,12 @@ def _cross_encoded(
     """(texts, k) a cross-encoder's scores of each English side with its passages."""
     from sentence_transformers import CrossEncoder
 
-    model = CrossEncoder(str(model_folder(scorer)), local_files_only=True, model_kwargs={"use_safetensors": True})
+    folder = model_folder(scorer)
+    if not is_modular(folder):
+        check_cross_encoder(folder)
+    model = CrossEncoder(
+        str(folder), local_files_only=True, trust_remote_code=False, model_kwargs={"use_safetensors": True}
+    )
     scores = np.empty(chosen.shape, dtype=np.float32)
     with Progress("relevance", len(english), "sentences") as progress:
         for at, text in enumerate(english):

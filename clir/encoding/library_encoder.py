@@ -83,10 +83,17 @@ class SentenceTransformerEncoder:
         return fingerprint_of_files(self.folder)
 
     def _encode(self, encode: Any, texts: Sequence[str]) -> NDArray[np.float32]:
+        from clir.encoding.transformer import reason
+
         # A lone surrogate (broken JSON escapes) cannot be tokenised.
         readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        with autocast(self.device, self.precision):
-            vectors = encode(readable, batch_size=self.batch_size or BATCH_SIZE, show_progress_bar=False)
+        try:
+            with autocast(self.device, self.precision):
+                vectors = encode(readable, batch_size=self.batch_size or BATCH_SIZE, show_progress_bar=False)
+        except (IndexError, RuntimeError, ValueError) as error:
+            raise ClirError(
+                f"{self.name} cannot read these texts, says sentence-transformers: {reason(error)}"
+            ) from error
         return np.asarray(vectors, dtype=np.float32)
 
     def _folders(self, name: str) -> list[Path]:

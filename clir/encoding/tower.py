@@ -132,7 +132,7 @@ class Tower(nn.Module):
         return inserted + len(self.tokenizer.encode(self._prepared("", self._leading(prompt))).ids)
 
     def pad(self, rows: Sequence[TokenRow]) -> Tokens:
-        """Unpadded rows as one batch, padded to the longest."""
+        """Unpadded rows as one batch, padded to the longest; ClirError for a token that the model has no vector of."""
         length = max((len(row.ids) for row in rows), default=1)
         ids = np.full((len(rows), length), self.pad_id, dtype=np.int64)
         attention = np.zeros((len(rows), length), dtype=np.int64)
@@ -144,6 +144,11 @@ class Tower(nn.Module):
             attention[at, : count - row.unseen] = 1
             content[at, :count] = row.content
             pooled[at, row.pooled_from : count] = 1
+        if ids.size and ids.max() >= self.vocabulary:
+            raise ClirError(
+                f"{self.spec.transformer}: its tokenizer gives token {ids.max()}, its model has {self.vocabulary} word "
+                "vectors: the two do not belong together"
+            )
         return Tokens(*(torch.from_numpy(part) for part in (ids, attention, content, pooled)))
 
     def forward(self, batch: Tokens) -> States:

@@ -25,30 +25,45 @@ def load_transformer(folder: Path) -> Any:
     safetensors, or this release of the library does not know its kind.
     """
     refuse_transformer(folder)
-    weight_files(folder)
-    quiet_transformers()
-    import torch
-    import transformers
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
     kind = str(read_settings(folder / "config.json")["model_type"])
-    if kind not in CONFIG_MAPPING:
-        raise ClirError(f"{folder} is a model of type {kind!r}, which transformers {transformers.__version__} lacks")
-    loader = getattr(transformers, ENCODERS_OF.get(kind, "AutoModel"))
-    try:
-        model, report = loader.from_pretrained(
-            str(folder), use_safetensors=True, dtype=torch.float32, trust_remote_code=False, local_files_only=True,
-            output_loading_info=True, ignore_mismatched_sizes=True,
-        )  # fmt: skip
-    # The library raises many kinds of errors for folders that are not what it expects.
-    except Exception as error:
-        raise ClirError(f"cannot load the model in {folder}: {reason(error)}") from error
+    model, report = _load(folder, ENCODERS_OF.get(kind, "AutoModel"))
     refuse_incomplete(folder, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"])
     state = model.state_dict()
     for name in report["missing_keys"]:
         # A pooler that nothing reads: numbers drawn at random would be saved with a student.
         state[name].zero_()
     return model
+
+
+def check_cross_encoder(folder: Path) -> None:
+    """Raise ClirError unless the plain folder holds a whole cross-encoder, with the layers that make the score."""
+    refuse_transformer(folder)
+    _, report = _load(folder, "AutoModelForSequenceClassification")
+    refuse_incomplete(
+        folder, report["missing_keys"], report["unexpected_keys"], report["mismatched_keys"], pooled_by_itself=True
+    )
+
+
+def _load(folder: Path, loader: str) -> tuple[Any, dict[str, Any]]:
+    """What a class of transformers makes of a folder, and its report of names."""
+    weight_files(folder)
+    quiet_transformers()
+    import torch
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    kind = read_settings(folder / "config.json")["model_type"]
+    if kind not in CONFIG_MAPPING:
+        raise ClirError(f"{folder} is a model of type {kind!r}, which transformers {transformers.__version__} lacks")
+    try:
+        model, report = getattr(transformers, loader).from_pretrained(
+            str(folder), use_safetensors=True, dtype=torch.float32, trust_remote_code=False, local_files_only=True,
+            output_loading_info=True, ignore_mismatched_sizes=True,
+        )  # fmt: skip
+    # The library raises many kinds of errors for folders that are not what it expects.
+    except Exception as error:
+        raise ClirError(f"cannot load the model in {folder}: {reason(error)}") from error
+    return model, report
 
 
 def reason(error: Exception) -> str:

@@ -85,20 +85,27 @@ def refuse_incomplete(
     missing: Collection[str],
     unexpected: Iterable[str] = (),
     mismatched: Iterable[tuple[str, Iterable[int], Iterable[int]]] = (),
+    *,
+    pooled_by_itself: bool = False,
 ) -> None:
     """Raise ClirError if weights are `missing`, or `mismatched` (name, shape in the files, shape that is needed).
 
-    Without them a library would draw numbers at random. A pooler may be missing: nothing reads it. What is
-    `unexpected` is told beside what is missing: it may be the same under another name.
+    Without them a library would draw numbers at random. A pooler may be missing, since nothing reads it, unless the
+    model is `pooled_by_itself`. What is `unexpected` is told beside what is missing: it may be the same under another
+    name.
     """
+
+    def matters(name: str) -> bool:
+        return pooled_by_itself or not UNREAD.search(name)
+
     wrong = [
         f"{name} is {_shape(found)}, not {_shape(needed)}"
         for name, found, needed in sorted(mismatched, key=lambda entry: entry[0])
-        if not UNREAD.search(name)
+        if matters(name)
     ]
     if wrong:
         raise ClirError(f"{folder}: its weights do not fit its config.json: {_listed(wrong)}")
-    lacking = sorted(name for name in missing if not UNREAD.search(name))
+    lacking = sorted(filter(matters, missing))
     if not lacking:
         return
     message = f"{folder}: its weights lack {_listed(lacking)}"

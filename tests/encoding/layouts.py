@@ -108,8 +108,8 @@ def byte_level(folder: Path, before: str, after: str, **config: Any) -> int:
     around = [word for word in (before, after) if word]
     if around:
         tokenizer.post_processor = processors.TemplateProcessing(
-            single=f"{before} $A {after}".strip(),
-            pair=f"{before} $A {after} $B {after}".strip(),
+            single=" ".join([before, "$A", after]).split(),
+            pair=" ".join([before, "$A", after, "$B", after]).split(),
             special_tokens=[(word, tokenizer.token_to_id(word)) for word in dict.fromkeys(around)],
         )
     folder.mkdir(parents=True, exist_ok=True)

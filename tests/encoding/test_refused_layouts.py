@@ -28,6 +28,7 @@ from layouts import (
 from safetensors.torch import load_file, save_file
 
 from clir.encoding.encoder import load_encoder
+from clir.encoding.transformer import check_cross_encoder
 from clir.support.errors import ClirError
 
 Layout = Callable[[Path], Path]
@@ -175,3 +176,31 @@ def test_a_folder_that_is_not_read_is_refused_in_one_line(name: str, tmp_path: P
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
         assert str(folder) in str(caught.value)
     assert all(line.startswith("note: ") for line in capfd.readouterr().err.splitlines())
+
+
+@pytest.mark.parametrize("activation", ["identity", "tanh"])
+def test_a_tokenizer_of_another_model_is_told_when_it_gives_a_token_too_many(activation: str, tmp_path: Path) -> None:
+    folder = modular(bert(tmp_path / "model"), pooling(), dense(24, activation))
+    words = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    small = 2 + words["z"]
+    weights = load_file(folder / "model.safetensors")
+    cut = {name: w[:small].clone() if "word_embeddings" in name else w for name, w in weights.items()}
+    save_file(cut, folder / "model.safetensors", metadata={"format": "pt"})
+    with_config(folder, vocab_size=small)
+    encoder = load_encoder(str(folder))
+    assert encoder.encode_queries(["a b c"]).shape == (1, 24)
+    with pytest.raises(
+        ClirError, match=r"tokenizer gives token \d+, its model has \d+ word|index out of range"
+    ) as caught:
+        encoder.encode_queries(["a b c", "the well \ud83d"])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cross_encoder_without_its_last_layer_is_no_scorer(tmp_path: Path) -> None:
+    check_cross_encoder(bert(tmp_path / "whole", "BertForSequenceClassification", num_labels=1))
+    with pytest.raises(ClirError, match=r"encoder: its weights lack classifier.bias, classifier.weight$"):
+        check_cross_encoder(bert(tmp_path / "encoder"))
+    with pytest.raises(ClirError, match=r"its weights lack bert.pooler.dense.bias, bert.pooler.dense.weight"):
+        check_cross_encoder(
+            renamed(bert(tmp_path / "pooler", "BertForSequenceClassification", num_labels=1), without=("pooler",))
+        )
