@@ -1,10 +1,12 @@
 """Translation by models of transformers: two families, trained here on a few sentences."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from clir.corpora.collection import Topic
 from clir.retrieval.translation.codes import LanguageTokens, language_tokens
@@ -79,6 +81,20 @@ def test_what_no_model_is_made_of(tiny_m2m: Path, tmp_path: Path) -> None:
         Seq2SeqTranslator(str(tiny_m2m), "sw", "en", beams=0)
     with pytest.raises(UsageError, match=r"^device 'cuda:99' cannot be used here: "):
         Seq2SeqTranslator(str(tiny_m2m), "sw", "en", device="cuda:99")(TOPICS)
+
+
+def test_half_a_model_is_refused_by_the_names_of_what_it_lacks(tiny_m2m: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "half"
+    shutil.copytree(tiny_m2m, folder)
+    weights = load_file(folder / "model.safetensors")
+    without = {name: values for name, values in weights.items() if "decoder.layers.0.fc1" not in name}
+    save_file(without, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ClirError, match=r"half: its weights lack model.decoder.layers.0.fc1.bias, model.decoder"):
+        Seq2SeqTranslator(str(folder), "sw", "en")(TOPICS)
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | {"auto_map": {"AutoModel": "own.Model"}}))
+    with pytest.raises(ClirError, match=r"half wants to run code from its own repository .AutoModel in its config"):
+        Seq2SeqTranslator(str(folder), "sw", "en")(TOPICS)
 
 
 def test_the_fingerprint_knows_vocabularies(tiny_marian: Callable[[bool], Path], tmp_path: Path) -> None:
