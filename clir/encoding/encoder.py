@@ -34,7 +34,9 @@ HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 CLASS_NAME = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 TOKEN_PARTS = ("encode_query_tokens", "encode_document_tokens", "token_limit")
 # What a model on the hub may consist of: no code, no pickles.
-HUB_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "artifact.metadata", "**/*.json", "**/*.safetensors"]
+HUB_PATTERNS = [
+    "*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "artifact.metadata", "**/*.json", "**/*.safetensors",
+]  # fmt: skip
 
 
 class Encoder(Protocol):
@@ -265,17 +267,26 @@ def load_encoder(
         return _from_class(name)
     folder = model_folder(name)
     check_device(device)
-    try:
-        for side in SIDES:
-            read_folder(folder, side)
-    except UnsupportedModel as error:
+    unsupported = _unsupported(folder)
+    if unsupported is not None:
         if documents_by == "student":
-            raise UsageError(f"the student in {name} cannot read documents: {error}") from error
-        return SentenceTransformerEncoder(name, folder, batch_size, device, precision, because=str(error))
+            raise UsageError(f"the student in {name} cannot read documents: {unsupported}") from unsupported
+        return SentenceTransformerEncoder(name, folder, batch_size, device, precision, because=str(unsupported))
     encoder = TowerEncoder(name, folder, batch_size, device, precision, query_tokens, document_tokens, documents_by)
     for note in encoder.notes:
         say_once(name, note)
     return encoder
+
+
+def _unsupported(folder: Path) -> UnsupportedModel | None:
+    """Why towers do not compute the model in `folder`, if they do not; what is refused on either side is raised."""
+    found = None
+    for side in SIDES:
+        try:
+            read_folder(folder, side)
+        except UnsupportedModel as error:
+            found = found or error
+    return found
 
 
 def token_encoder(encoder: Encoder) -> TokenEncoder:

@@ -76,7 +76,7 @@ class TowerSpec:
     with mean pooling the two are the same map), applied one after another. `max_tokens` counts special
     tokens and the prompt. `reading` is there for a model trained for late interaction, which gives token
     vectors alone: `pooling` and `normalize` then say nothing about it. `truncate_dim`: only so many numbers of
-    the finished sentence vector are kept (None: all).
+    the sentence vector are kept (None: all), and it is normalised without the others.
     """
 
     transformer: Path
@@ -104,7 +104,7 @@ def read_folder(folder: str | Path, side: Side) -> TowerSpec:
     settings = read_settings(folder / "config_sentence_transformers.json")
     if not is_modular(folder):
         refuse_other_kinds(folder, settings)
-        return _plain(folder, side)
+        return _with_width(_plain(folder, side))
     modules = side_modules(folder, side)
     refuse_other_kinds(folder, settings, [module.type for module in modules])
     for module in modules:
@@ -112,9 +112,16 @@ def read_folder(folder: str | Path, side: Side) -> TowerSpec:
     prompt = str((settings.get("prompts") or {}).get(side, "") or "")
     if is_colbert(settings, [module.name for module in modules]):
         return _colbert_spec(folder, modules, settings, prompt, side)
-    spec = _spec(folder, modules, prompt)
+    spec = _with_width(_spec(folder, modules, prompt))
     cut = settings.get("truncate_dim")
     return spec if cut is None or int(cut) >= width(spec) else dataclasses.replace(spec, truncate_dim=int(cut))
+
+
+def _with_width(spec: TowerSpec) -> TowerSpec:
+    """The spec, if its settings say how wide its vectors are; otherwise UnsupportedModel."""
+    if not spec.heads:
+        width(spec)
+    return spec
 
 
 def is_modular(folder: Path) -> bool:
@@ -181,7 +188,10 @@ def _refuse(folder: Path, module: Module) -> None:
 
 def _spec(folder: Path, modules: list[Module], prompt: str) -> TowerSpec:
     computing = [module for module in modules if module.name != "Dropout"]
-    unsupported = _unsupported([module.name for module in computing])
+    names = [module.name for module in computing]
+    if not {"Pooling", "StaticEmbedding", "BoW"}.intersection(names):
+        raise ClirError(f"{folder}: none of its modules ({', '.join(names)}) makes one vector of a text")
+    unsupported = _unsupported(names)
     if unsupported:
         raise UnsupportedModel(f"{folder}: {unsupported}")
     found = {module.name: module.folder for module in computing}
@@ -190,8 +200,7 @@ def _spec(folder: Path, modules: list[Module], prompt: str) -> TowerSpec:
     pooling = read_settings(pooling_folder / "config.json")
     mode = _pooling_mode(pooling_folder, pooling)
     if "Dense" in found:
-        order = [module.name for module in computing]
-        _check_head(found["Dense"], mode, before_pooling=order.index("Dense") < order.index("Pooling"))
+        _check_head(found["Dense"], mode, before_pooling=names.index("Dense") < names.index("Pooling"))
     return TowerSpec(
         transformer=transformer,
         pooling=mode,

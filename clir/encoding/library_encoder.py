@@ -69,11 +69,11 @@ class SentenceTransformerEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, d) float32 vectors of queries."""
-        return self._encode(self._model.encode_query, texts)
+        return self._encode(self._model.encode_query, texts, "query")
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, d) float32 vectors of documents."""
-        return self._encode(self._model.encode_document, texts)
+        return self._encode(self._model.encode_document, texts, "document")
 
     def fingerprint(self, side: Side) -> str:
         """Digest of all files of the folder."""
@@ -82,14 +82,18 @@ class SentenceTransformerEncoder:
         _refuse_pickles(self.folder)
         return fingerprint_of_files(self.folder)
 
-    def _encode(self, encode: Any, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _encode(self, encode: Any, texts: Sequence[str], side: Side) -> NDArray[np.float32]:
         from clir.encoding.transformer import reason
 
         # A lone surrogate (broken JSON escapes) cannot be tokenised.
         readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
+        # What is cut after a Normalize would not be of unit length, and inner products then no cosines.
+        last = [module.name for module in self._modules(side)][-1:]
+        again = self._model.truncate_dim is not None and last == ["Normalize"]
+        options = {"batch_size": self.batch_size or BATCH_SIZE, "show_progress_bar": False}
         try:
             with autocast(self.device, self.precision):
-                vectors = encode(readable, batch_size=self.batch_size or BATCH_SIZE, show_progress_bar=False)
+                vectors = encode(readable, normalize_embeddings=again, **options)
         except (IndexError, RuntimeError, ValueError) as error:
             raise ClirError(
                 f"{self.name} cannot read these texts, says sentence-transformers: {reason(error)}"

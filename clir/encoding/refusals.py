@@ -65,6 +65,9 @@ def refuse_transformer(folder: Path) -> None:
         raise ClirError(f"{folder}/config.json " + ("does not say its model_type" if config else "is not there"))
     if config.get("quantization_config"):
         raise ClirError(f"{folder} has quantised weights (quantization_config), which are not read: take the full ones")
+    others = [part for part in ("vision_config", "audio_config") if config.get(part)]
+    if others:
+        raise ClirError(f"{folder} is a model ({kind}) of more than texts ({', '.join(others)}), no text encoder")
     if config.get("is_encoder_decoder") and kind not in ENCODERS_OF:
         raise ClirError(f"{folder} is an encoder with a decoder ({kind}), for translation or the like: no text encoder")
 

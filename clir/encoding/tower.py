@@ -157,11 +157,10 @@ class Tower(nn.Module):
         states = output.last_hidden_state
         if self.head is not None:
             states = self.head(states)
-        sentence = pool(states, batch.pooled, self.spec.pooling)
+        sentence = pool(states, batch.pooled, self.spec.pooling)[:, : self.spec.truncate_dim]
         if self.spec.normalize:
             sentence = nn.functional.normalize(sentence, dim=-1)
-        # After normalising, as sentence-transformers cuts.
-        return States(states, batch.content, batch.ids, sentence[:, : self.spec.truncate_dim])
+        return States(states, batch.content, batch.ids, sentence)
 
     def spans(self, texts: Sequence[str], prompt: str = "", max_tokens: int | None = None) -> list[NDArray[np.int64]]:
         """For each text the (m, 2) begin and end of its content tokens, in characters of the bare text."""
@@ -256,6 +255,8 @@ def load_tower(spec: TowerSpec, device: str = "cpu", *, to_read: bool = False) -
     from clir.encoding.bert import load_bert
 
     transformer: Any = (load_bert(spec.transformer) if to_read else None) or load_transformer(spec.transformer)
+    if not hasattr(transformer.config, "vocab_size"):
+        raise ClirError(f"{spec.transformer}: a transformer without a vocabulary of tokens is not supported")
     head = load_head(spec.heads, int(transformer.config.hidden_size))
     return Tower(spec, transformer, _tokenizer(spec), head).to(device).eval()
 

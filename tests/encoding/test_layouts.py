@@ -26,7 +26,10 @@ from layouts import (
     xlmr,
 )
 
+from clir.corpora.collection import Document, Topic
 from clir.encoding.encoder import Encoder, SentenceTransformerEncoder, TowerEncoder, load_encoder
+from clir.indexing.dense import build_dense_index
+from clir.retrieval.dense import DenseSearcher
 
 Layout = Callable[[Path], Path]
 E5_PROMPTS = {"query": "query: ", "document": "passage: "}
@@ -99,7 +102,8 @@ def assert_same_as_the_library(folder: Path) -> Encoder:
     ours = load_encoder(str(folder))
     sides = ((ours.encode_queries, theirs.encode_query), (ours.encode_documents, theirs.encode_document))
     for encode, expected in sides:
-        vectors = expected(TEXTS, show_progress_bar=False)
+        # A folder that normalises does so with what is left of a vector that is cut.
+        vectors = expected(TEXTS, show_progress_bar=False, normalize_embeddings=theirs.truncate_dim is not None)
         # They must tell the texts apart, or equal vectors would mean nothing.
         assert np.corrcoef(vectors)[0, 1] < 0.999
         np.testing.assert_allclose(encode(TEXTS), vectors, atol=3e-4)
@@ -166,3 +170,24 @@ def test_a_tokenizers_limit_under_its_old_name_counts(tmp_path: Path) -> None:
     del settings["model_max_length"]
     write(folder / "tokenizer_config.json", settings | {"max_len": 16})
     assert_same_as_the_library(folder)
+
+
+def test_a_cut_is_part_of_the_fingerprint_where_it_cuts(tmp_path: Path) -> None:
+    folder = modular(bert(tmp_path / "model"), pooling(), NORMALIZE)
+    found = []
+    for cut in (None, HIDDEN, 8, 4):
+        write(folder / "config_sentence_transformers.json", {"truncate_dim": cut})
+        encoder = load_encoder(str(folder))
+        found.append((encoder.dimension, encoder.fingerprint("document")))
+    assert [dimension for dimension, _ in found] == [HIDDEN, HIDDEN, 8, 4]
+    assert found[0] == found[1] and len({fingerprint for _, fingerprint in found}) == 3
+
+
+def test_a_model_with_its_documents_side_cut_is_searched_as_cut(tmp_path: Path) -> None:
+    folder = modular(bert(tmp_path / "model"), pooling(), NORMALIZE, truncate_dim=8)
+    documents = [Document("a", TEXTS[0]), Document("b", TEXTS[1])]
+    encoder = load_encoder(str(folder))
+    index = build_dense_index(lambda: documents, encoder, tmp_path / "index")
+    assert index.dimension == 8
+    run = DenseSearcher(index, encoder).search([Topic("1", TEXTS[1])], 2)
+    assert run.frame["docid"][0] == "b"

@@ -90,6 +90,19 @@ def a_head(folder: Path, activation: str = "identity", **weights: torch.Tensor) 
     return folder
 
 
+def routed(folder: Path) -> Path:
+    """A Router: a head with an activation for queries, a class of the folder's own for documents."""
+    own = {"query": ["T", "P", "D"], "document": ["T", "P", "N"]}
+    types = {"T": "Transformer", "P": "Pooling", "D": "Dense"}
+    dotted = {name: f"sentence_transformers.models.{kind}" for name, kind in types.items()} | {"N": "own.Normalize"}
+    bert(folder / "T")
+    write(folder / "P" / "config.json", {"pooling_mode_mean_tokens": True})
+    write(folder / "D" / "config.json", dense(24, "tanh")[1])
+    write(folder / "modules.json", [{"name": "0", "path": "", "type": "sentence_transformers.models.Router"}])
+    write(folder / "router_config.json", {"types": dotted, "structure": own, "parameters": {}})
+    return folder
+
+
 AUTO_MAP = {"AutoConfig": "configuration.Own", "AutoModel": "modeling.Own"}
 LACKING = r"its weights lack .*; they have, under names that its config.json has no use for, module\."
 WEIGHT, BIAS = torch.zeros(24, HIDDEN), torch.zeros(24)
@@ -128,6 +141,15 @@ REFUSED: dict[str, tuple[str, Layout]] = {
     "quantised weights": ("quantised", lambda to: with_config(bert(to), quantization_config={"quant_method": "gptq"})),
     "a translation model": (
         "an encoder with a decoder", lambda to: with_config(bert(to), model_type="m2m_100", is_encoder_decoder=True)),
+    "a model of pictures too": (
+        r"of more than texts \(vision_config\)",
+        lambda to: with_config(bert(to), model_type="clip", vision_config={"hidden_size": 8}),
+    ),
+    "no pooling": (
+        "none of its modules .Transformer, Normalize. makes one vector",
+        lambda to: modular(bert(to), NORMALIZE),
+    ),
+    "code on the documents' side alone": ("run code .*its module own.Normalize", routed),
     "BERT behind a prefix": (LACKING, lambda to: renamed(bert(to), "module.")),
     "XLM-R behind a prefix": (LACKING, lambda to: renamed(xlmr(to), "module.")),
     "DistilBERT behind a prefix": (LACKING, lambda to: renamed(distilbert(to), "module.")),
