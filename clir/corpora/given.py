@@ -60,20 +60,27 @@ def docids_at_hand(name: str) -> Iterator[str] | None:
 
 
 def given_topics(
-    name: str, language: str | None = None, option: str = "--topics", fields: Sequence[str] | None = None
+    name: str,
+    language: str | None = None,
+    option: str = "--topics",
+    fields: Sequence[str] | None = None,
+    source: str | None = None,
 ) -> list[Topic]:
-    """The topics of a file, or of a collection in `language`; UsageError if `name` is neither.
+    """The topics of a file or of a collection, in `language`; UsageError if `name` is neither.
 
-    `fields` (title, description, ...) make their text, where it is not the usual one.
+    `fields` (title, description, ...) make their text, where it is not the usual one; `source` says whose text a file
+    is to be read for, where it has several in a language.
     """
     from clir.corpora.registry import is_collection, open_collection
 
     if Path(name).exists():
         from clir.corpora.files import read_topics
 
-        return read_topics(name, fields)
+        return read_topics(name, fields, language=language, source=source)
     if not is_collection(name):
         raise UsageError(f"{option} {name}: no such file, and no collection of that name")
+    if source is not None:
+        raise UsageError(f"--topics-source chooses among a file's topics; {name} is a collection")
     return collection_topics(open_collection(name), language, fields)
 
 

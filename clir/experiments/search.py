@@ -29,6 +29,7 @@ from clir.retrieval.psq import StructuredQueries
 from clir.retrieval.reranking import LateReranker
 from clir.retrieval.searcher import Searcher
 from clir.retrieval.term_feedback import TermFeedback
+from clir.retrieval.without_query import WithoutQuery, without_query
 from clir.runs.forms import read_run
 from clir.runs.run import Run
 from clir.support.errors import ClirError, UsageError, unknown
@@ -56,7 +57,8 @@ class SearchOptions:
     k1, b: BM25's; parameters: of an approximate dense index; languages: of the documents that are found, by the dense
     index's tags, and balanced: an equal share for each, where nothing else is searched; first_stage: how late
     interaction comes to its candidates (one of STAGES, or the path of a run); candidates: how many of them are
-    re-ranked (None: 1,000, or as many as are asked for).
+    re-ranked (None: 1,000, or as many as are asked for); remove_query: leave out the document whose docid is the
+    topic's qid, on every side, where topics are documents.
     """
 
     k1: float = K1
@@ -69,6 +71,7 @@ class SearchOptions:
     balanced: bool = False
     first_stage: str = "auto"
     candidates: int | None = None
+    remove_query: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,14 +181,16 @@ def _late(sides: Sides, encoder: Encoder, options: SearchOptions) -> Searcher:
         raise UsageError("--method late needs a token index")
     stage, threads = options.first_stage, options.threads
     if stage in FIRST_STAGES:
-        return LateSearcher(
-            sides.tokens, encoder, first_stage=stage, candidates=options.candidates, threads=threads
-        )  # fmt: skip
+        # The topic's own document is one of the candidates.
+        candidates = options.candidates and options.candidates + options.remove_query
+        late = LateSearcher(sides.tokens, encoder, first_stage=stage, candidates=candidates, threads=threads)
+        return _without_query(late, options)
     if stage in STAGES:
         first: Searcher | Run = searcher(stage, sides, encoder, options)  # type: ignore[arg-type]
     else:
         check_first_stage(stage)
         first = read_run(stage)
+        first = without_query(first) if options.remove_query else first
     texts = sides.sparse_topics if stage == "bm25" else None
     return LateReranker(
         sides.tokens, encoder, first, candidates=options.candidates, first_topics=texts, threads=threads
@@ -198,10 +203,11 @@ def _sparse(method: Method, sides: Sides, options: SearchOptions) -> Searcher:
     if sides.structured is not None:
         if options.feedback.sparse is not None:
             raise UsageError("psq has no feedback: leave out --rm3 and --rocchio")
-        return sides.structured.searcher(sides.sparse, k1=options.k1, b=options.b)
-    return BM25Searcher(
+        return _without_query(sides.structured.searcher(sides.sparse, k1=options.k1, b=options.b), options)
+    sparse = BM25Searcher(
         sides.sparse, k1=options.k1, b=options.b, threads=options.threads, feedback=options.feedback.sparse
     )
+    return _without_query(sparse, options)
 
 
 def _dense(method: Method, sides: Sides, encoder: Encoder, options: SearchOptions) -> Searcher:
@@ -211,7 +217,13 @@ def _dense(method: Method, sides: Sides, encoder: Encoder, options: SearchOption
         sides.dense, encoder, threads=options.threads, parameters=options.parameters, languages=options.languages,
         balanced=options.balanced,
     )  # fmt: skip
-    return dense if options.feedback.dense is None else DenseFeedbackSearcher(dense, options.feedback.dense)
+    if options.feedback.dense is not None:
+        return _without_query(DenseFeedbackSearcher(dense, options.feedback.dense), options)
+    return _without_query(dense, options)
+
+
+def _without_query(searcher: Searcher, options: SearchOptions) -> Searcher:
+    return WithoutQuery(searcher) if options.remove_query else searcher
 
 
 def _docids_in(index: DenseIndex, languages: Sequence[str]) -> pl.Series:
@@ -235,6 +247,7 @@ def _used(method: Method, sides: Sides, options: SearchOptions) -> dict[str, Any
         used["fusion"] = dataclasses.asdict(options.fusion)
     if method == "late":
         used |= {"first stage": options.first_stage, "candidates": options.candidates}
+    used["remove query"] = options.remove_query
     return {name: value for name, value in used.items() if value not in (None, False) or name == "threads"}
 
 

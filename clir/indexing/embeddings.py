@@ -57,7 +57,7 @@ def import_embeddings(
 
 def _state(path: Path) -> list[list[int]]:
     """What a file that was written again would not have in common with its earlier self."""
-    found = (file.stat() for file in document_files(path))
+    found = (file.stat() for file in document_files(path, ("json",)))
     return [[status.st_size, status.st_mtime_ns, status.st_ino] for status in found]
 
 
@@ -69,7 +69,7 @@ class _Embedded(Document):
 
 def _embedded(path: Path) -> Iterator[_Embedded]:
     dimension = None
-    for file in document_files(path):
+    for file in document_files(path, ("json",)):
         with open_text(file, "embeddings") as lines:
             for where, record in json_records(lines, file):
                 document = _Embedded(*document_of({"contents": "", **record}, where))

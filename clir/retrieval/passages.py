@@ -1,7 +1,7 @@
 """The documents behind docids, read from disk one by one: for showing what a search has found.
 
 A JSON-lines file is read where it lies, by an index of its lines that is kept in the cache; other documents
-of ours are copied there once; ir_datasets' have a store of their own.
+of ours (of other forms, compressed, of collections) are copied there once; ir_datasets' have a store of their own.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from clir.corpora.collection import Collection, Document
-from clir.corpora.files import document_files, document_of
+from clir.corpora.documents import document_files, document_form, document_of
 from clir.indexing.documents import chained_digest
+from clir.support.compression import is_compressed
 from clir.support.errors import ClirError
 from clir.support.files import atomic_folder, cache_root, write_json
+from clir.support.json_records import parsed
 from clir.support.progress import Progress
 
 # One line: a hash of its docid, and its place: the number of its file, and where in it the line begins.
@@ -110,11 +112,12 @@ class Store:
 
 
 def open_passages(source: str | Path | Collection, expected: str | None = None) -> Passages:
-    """The documents of a JSON-lines file, of a folder of such files, or of a collection (or its id).
+    """The documents of a file of any form, of a folder of such files, or of a collection (or its id).
 
-    Files that are not compressed are read where they lie. `expected` is the digest of the documents of an
-    index (`documents sha256`): other documents are refused with ClirError, so that what is shown is what was
-    searched. ir_datasets' are taken at their word. Raises UsageError if there is no such file or collection.
+    JSON lines that are not compressed are read where they lie; of others a copy is kept in the cache. `expected` is
+    the digest of the documents of an index (`documents sha256`): other documents are refused with ClirError, so that
+    what is shown is what was searched. ir_datasets' are taken at their word. Raises UsageError if there is no such
+    file or collection.
     """
     from clir.corpora.irds import Dataset
     from clir.corpora.registry import open_collection
@@ -132,14 +135,19 @@ def _of_files(path: Path, expected: str | None) -> Lines:
 
     files = document_files(path)
     states = [[str(file.resolve()), *_state(file)] for file in files]
-    if any(_zipped(file) for file in files):
-        return _copied(str(path), states, read_documents(path), None, expected)
     folder = _folder(states)
     if not folder.is_dir():
-        with atomic_folder(folder) as partial:
-            digest = _write_lines(partial, _located(files), None)
-            write_json(partial / "about.json", {"source": str(path), "documents sha256": digest})
+        try:
+            if any(document_form(file) != "json" or is_compressed(file) for file in files):
+                raise _NotLines
+            with atomic_folder(folder) as partial:
+                digest = _write_lines(partial, _located(files), None)
+                write_json(partial / "about.json", {"source": str(path), "documents sha256": digest})
+        except _NotLines:
+            return _copied(str(path), states, read_documents(path), None, expected)
     _check(folder, str(path), expected)
+    if (folder / COPY).exists():
+        files = [folder / COPY]
     return Lines(str(path), files, folder)
 
 
@@ -190,13 +198,17 @@ def _located(files: Sequence[Path]) -> Iterator[tuple[Document, int, int]]:
                 offset += len(line)
 
 
+class _NotLines(Exception):
+    """A file has not an object in every line; whether it has documents all the same, its reader finds out."""
+
+
 def _parsed(line: bytes, where: str) -> Document:
     try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise ClirError(f"{where}: not JSON: {error}") from error
+        record = parsed(line.decode("utf-8").strip(), where)
+    except (UnicodeDecodeError, ClirError) as error:
+        raise _NotLines from error
     if not isinstance(record, dict):
-        raise ClirError(f"{where}: not a JSON object")
+        raise _NotLines
     return document_of(record, where)
 
 
@@ -267,11 +279,6 @@ def _merge(runs: Sequence[Path], folder: Path) -> None:
         begin += len(lines)
     for values in merged.values():
         values.flush()
-
-
-def _zipped(file: Path) -> bool:
-    with open(file, "rb") as handle:
-        return handle.read(2) == b"\x1f\x8b"
 
 
 def _hash(docid: str) -> int:

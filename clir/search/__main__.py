@@ -72,8 +72,8 @@ def write(
 
 def sources(options: argparse.Namespace) -> dict[str, str]:
     """Where the topics came from, as the command line named it."""
-    named = ("collection", "topics", "topics_language", "sparse_topics", "sparse_topics_language", "fields", "qrels",
-             "translate")  # fmt: skip
+    named = ("collection", "topics", "topics_language", "topics_source", "sparse_topics", "sparse_topics_language",
+             "fields", "qrels", "translate")  # fmt: skip
     return {name.replace("_", " "): getattr(options, name) for name in named if getattr(options, name)}
 
 

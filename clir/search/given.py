@@ -38,7 +38,7 @@ def given_settings(options: argparse.Namespace) -> SearchOptions:
         parameters=options.index_parameters,
         languages=tuple(options.languages) if options.languages else None,
         balanced=options.balance_languages, first_stage=options.first_stage,
-        candidates=candidates_for(options.hits, options.candidates),
+        candidates=candidates_for(options.hits, options.candidates), remove_query=options.remove_query,
     )  # fmt: skip
 
 
@@ -65,7 +65,9 @@ def given_sides(options: argparse.Namespace, encoder: Encoder | None) -> Sides:
     if options.translate is None:
         return sides
     collection = _topics_collection(options)
-    source = options.source_language or topic_language(collection, options.topics_language)  # type: ignore[arg-type]
+    source = options.source_language
+    if source is None:
+        source = options.topics_language if collection is None else topic_language(collection, options.topics_language)
     translator = make_translator(
         options.translate, source, _documents_language(options, sides), collection=collection,
         options=_translation_options(options), read_pairs=bitext_reader(options.collection or options.topics),
@@ -89,7 +91,9 @@ def _index_sides(options: argparse.Namespace) -> Sides:
     if options.sparse_topics:
         sparse_topics = given_topics(options.sparse_topics, option="--sparse-topics", fields=options.fields)
     elif options.sparse_topics_language:
-        sparse_topics = given_topics(options.topics, options.sparse_topics_language, fields=options.fields)
+        sparse_topics = given_topics(
+            options.topics, options.sparse_topics_language, fields=options.fields, source=options.topics_source
+        )  # fmt: skip
     needed = needed_indexes(options)
     return Sides(
         dense=open_dense_index(dense) if "dense" in needed else None,
@@ -97,7 +101,9 @@ def _index_sides(options: argparse.Namespace) -> Sides:
         if "sparse" in needed and sparse is not None
         else None,
         tokens=open_token_index(options.index) if options.method == "late" else None,
-        topics=given_topics(options.topics, options.topics_language, fields=options.fields),
+        topics=given_topics(
+            options.topics, options.topics_language, fields=options.fields, source=options.topics_source
+        ),
         sparse_topics=sparse_topics,
     )
 

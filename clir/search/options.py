@@ -41,7 +41,10 @@ def parser() -> Parser:
 def _add_what(parser: Parser) -> None:
     what = parser.add_argument_group("what is searched")
     what.add_argument("--collection", metavar="ID", help="demo/sw, afriqa/swa/test, ..., or any ir_datasets id")
-    what.add_argument("--topics", metavar="FILE|ID", help="qid, tab, text a line; or a collection's topics")
+    what.add_argument(
+        "--topics", metavar="FILE|ID",
+        help="qid, tab, text a line, CSV, JSON, XML or TREC's markup; or a collection's topics",
+    )  # fmt: skip
     what.add_argument("--fields", nargs="+", metavar="F", help="of topics with several: title description narrative")
     what.add_argument("--index", metavar="INDEX", help="the index that the method searches (hybrid: the dense one)")
     what.add_argument("--sparse-index", metavar="INDEX", help="the BM25 index, where --index is another")
@@ -57,10 +60,21 @@ def _add_how(parser: Parser) -> None:
     how.add_argument(
         "--documents-by", metavar="teacher|student", help="which side of a student reads documents (default: teacher)"
     )
-    how.add_argument("--topics-language", metavar="CODE", help="which of a collection's topics (default: its own)")
+    how.add_argument(
+        "--topics-language", metavar="CODE",
+        help="which of the topics that a collection, or a file, has in several (default: the collection's own, the "
+        "file's original)",
+    )  # fmt: skip
+    how.add_argument(
+        "--topics-source", metavar="NAME", help="whose text of a file's topics: original, human, ... (HC4, NeuCLIR)"
+    )
     how.add_argument("--sparse-topics-language", metavar="CODE", help="which of them the BM25 side reads")
     how.add_argument("--sparse-topics", metavar="FILE", help="the BM25 side's text where topics are a file")
     how.add_argument("--hits", type=int, default=1000, help="documents a topic (default: 1000)")
+    how.add_argument(
+        "--remove-query", action="store_true",
+        help="leave out the document whose id is the topic's, where topics are documents (ArguAna, Quora)",
+    )  # fmt: skip
     how.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all)")
     how.add_argument("--batch-size", type=int, metavar="B", help="queries encoded together (default: by their tokens)")
     how.add_argument("--device", default="cpu", help="cpu (default), cuda:0, ...")
@@ -166,10 +180,8 @@ def _check_sources(options: argparse.Namespace) -> None:
         for side in needed_indexes(options):
             if not getattr(options, f"{side}_index"):
                 raise UsageError(f"--first-stage {options.first_stage} needs --{side}-index beside --index")
-    if options.topics and Path(options.topics).exists():
-        for option in ("topics_language", "sparse_topics_language"):
-            if getattr(options, option):
-                raise UsageError(f"--{option.replace('_', '-')} goes with a collection; {options.topics} is a file")
+    if options.topics_source and options.collection:
+        raise UsageError("--topics-source chooses among the texts of a --topics file; leave it out with --collection")
 
 
 def _check_sparse_text(options: argparse.Namespace) -> None:
@@ -187,7 +199,7 @@ def _check_translation(options: argparse.Namespace) -> None:
         return
     if options.sparse_topics or options.sparse_topics_language:
         raise UsageError("--translate makes the text of BM25's side: leave out --sparse-topics and its language")
-    if options.topics and Path(options.topics).exists() and not options.source_language:
+    if options.topics and Path(options.topics).exists() and not (options.source_language or options.topics_language):
         raise UsageError(f"--translate needs --source-language: {options.topics} does not say its own")
 
 
