@@ -87,14 +87,13 @@ def _visible(folder: Path) -> list[Path]:
 def _form_in_folder(file: Path) -> Form | None:
     """The form of a file that stands beside others, which need not be documents."""
     form = form_of_name(file)
-    if form is None and _begins_with_doc(file):
-        return "markup"
-    if form == "markup" and not _begins_with_doc(file):
-        return None
+    if form in (None, "markup"):
+        return "markup" if begins_with_doc(file) else None
     return form
 
 
-def _begins_with_doc(file: Path) -> bool:
+def begins_with_doc(file: Path) -> bool:
+    """Whether a file begins as TREC's documents do, perhaps with a root's tag before them."""
     try:
         with open_text(file) as handle:
             start = handle.read(START).lstrip().lower()
@@ -120,9 +119,21 @@ def _documents(files: list[Path], path: Path) -> Iterator[Document]:
         say(f"{path}: {without_text:,} of {len(seen):,} documents have no text")
     if unknown:
         say(f"{path}: {unknown:,} of {len(seen):,} documents name a language that is no code, and count as without one")
-    if path.is_dir() and (others := [file.name for file in _visible(path) if file not in files]):
-        more = ", ..." if len(others) > 3 else ""
-        say(f"{path}: {len(others):,} other files are not read as documents: {', '.join(others[:3])}{more}")
+    if path.is_dir():
+        _say_what_was_read(path, files)
+
+
+def _say_what_was_read(folder: Path, files: list[Path]) -> None:
+    """What in a folder was no document, and that files of several forms were: topics may lie beside the documents."""
+    if others := [file.name for file in _visible(folder) if file not in files]:
+        say(f"{folder}: files that are not read as documents: {_some(others)}")
+    first_of = {_form_in_folder(file): file.name for file in reversed(files)}
+    if len(first_of) > 1:
+        say(f"{folder}: files of several forms were read as documents, among them {_some(sorted(first_of.values()))}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f", and {len(names) - 4:,} more" if len(names) > 4 else "")
 
 
 def _records(file: Path) -> Records:

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from clir.corpora.collection import Collection, WithTopicFields
-from clir.corpora.files import document_files
+from clir.corpora.documents import begins_with_doc, document_files
+from clir.corpora.formats import form_of_name
 from clir.corpora.registry import open_collection
+from clir.corpora.tables import records
+from clir.corpora.trec_documents import trec_documents
 from clir.support.files import open_text
 from clir.support.json_records import json_records
 
-JSON_ENDINGS = (".jsonl", ".json", ".ndjson", ".jsonl.gz", ".json.gz", ".ndjson.gz")
 _MARKUP = re.compile("<[^<>]*>")
 
 
@@ -21,8 +23,9 @@ def held_out_texts(names: Iterable[str | Collection]) -> Iterator[str]:
     """Topics in every language and field, and documents; documents that collections share come once.
 
     A document with a title comes with it and without, so that its first sentence stands alone too. A name may be a
-    file of topics or documents, or a folder of such: all strings of JSON lines, every column of a table but the first,
-    or whole lines. Raises UsageError for a name that is neither.
+    file of topics or documents, or a folder of such: all strings of JSON, all cells of CSV and Parquet, the
+    documents of TREC's markup, every column of other tables but the first, or whole lines. Raises UsageError for a
+    name that is neither.
     """
     seen: set[str] = set()
     for name in names:
@@ -49,10 +52,19 @@ def _topic_texts(collection: Collection) -> Iterator[str]:
 
 def _file_texts(name: str) -> Iterator[str]:
     for path in document_files(name):
+        form = form_of_name(path)
+        if form == "columns":
+            for _, record in records(path, "held-out text"):
+                yield from _strings(record)
+            continue
+        as_documents = form in (None, "markup") and begins_with_doc(path)
         with open_text(path, "held-out text") as lines:
-            if str(path).endswith(JSON_ENDINGS):
+            if form == "json":
                 for _, record in json_records(lines, path):
                     yield from _strings(record)
+            elif as_documents:
+                for _, document in trec_documents(lines, path):
+                    yield from (document["title"], document["text"])
             else:
                 yield from (_MARKUP.sub(" ", text) for line in lines for text in _columns(line))
 

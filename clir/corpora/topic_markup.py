@@ -16,8 +16,8 @@ from clir.corpora.xml_records import local_name
 from clir.support.errors import ClirError, quoted
 from clir.support.progress import say
 
-# Elements that are topics; where there are several kinds in a file, those of the first group.
-TOPIC_TAGS = (("top", "topic"), ("query",), ("question",), ("q",), ("doc",))
+# Elements that are topics, where they stand in no other of these; and where a file has none of them.
+TOPIC_TAGS = (("top", "topic", "query", "question", "q"), ("doc",))
 # Tags, then attributes, that hold a topic's id.
 ID_NAMES = (
     "num", "number", "qid", "identifier", "id", "topic_id", "topicid", "topic-id", "query_id", "queryid", "query-id",
@@ -84,10 +84,11 @@ def _topic(block: Block) -> MarkedTopic:
         raise ClirError(f"{where}: a <{tag}> without <num>, or another tag or attribute that is its id")
     if len(ids) > 1:
         raise ClirError(f"{where}: a <{tag}> with two ids, {quoted(ids[0])} and {quoted(ids[1])}: is one not closed?")
-    fields: dict[str, str] = {}
+    pieces: dict[str, list[str]] = {}
     for name, part in parts:
         if name != own[0]:
-            fields[name] = f"{fields[name]} {part}".strip() if name in fields else part
+            pieces.setdefault(name, []).append(part)
+    fields = {name: " ".join(filter(None, found)) for name, found in pieces.items()}
     for name, value in attributes.items():
         if name not in (*own, *LANGUAGE_NAMES):
             fields.setdefault(name, " ".join(value.split()))
@@ -165,7 +166,7 @@ def _element_block(element: Element, where: str) -> Block:
 
 def _without_topics(path: Path, names: Iterator[str]) -> ClirError:
     seen = ", ".join(f"<{name}>" for name in list(dict.fromkeys(names))[:12])
-    known = ", ".join(f"<{name}>" for group in TOPIC_TAGS[:2] for name in group)
+    known = ", ".join(f"<{name}>" for name in TOPIC_TAGS[0][:3])
     return ClirError(f"{path} has no topics: none of the tags {known}; it has {seen or 'no tags'}")
 
 
@@ -180,7 +181,7 @@ def _sgml_blocks(text: str, path: Path) -> Iterator[Block]:
     first = 0
     for tag in tags:
         name = tag[2].lower()
-        if name not in group:
+        if name not in group or (begun and name not in _ends(begun[2].lower())):
             continue
         line, at = line + text.count("\n", at, tag.start()), tag.start()
         if not tag[1]:
@@ -193,6 +194,11 @@ def _sgml_blocks(text: str, path: Path) -> Iterator[Block]:
             begun = None
     if begun:
         raise ClirError(f"{path}:{first}: this <{begun[2].lower()}> is never closed")
+
+
+def _ends(name: str) -> tuple[str, ...]:
+    """The tags that can end a topic of this one; others are fields of it."""
+    return ("top", "topic") if name in ("top", "topic") else (name,)
 
 
 def _unclosed(text: str, begun: re.Match[str], path: Path, first: int, line: int) -> Block:

@@ -191,10 +191,8 @@ def _in_language(records: list[Record], path: Path, language: str | None, source
     if left_open:
         say(f"{path} has topics in {listed}; {_named(chosen)} is read (--topics-language, --topics-source)")
     topics, left = {record.qid for record in records}, {record.qid for record in kept}
-    if len(left) < len(topics):
-        say(
-            f"{path}: {len(topics) - len(left):,} of {len(topics):,} topics are not there in {_named(chosen)}: left out"
-        )
+    if without := len(topics) - len(left):
+        say(f"{path}: {without:,} of {len(topics):,} topics are left out: they are not there in {_named(chosen)}")
     return kept
 
 

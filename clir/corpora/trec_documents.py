@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from clir.corpora.markup import MARKUP, plain, without_comments
+from clir.corpora.markup import plain, without_comments
 from clir.support.errors import ClirError, quoted
 
 ID_TAGS = ("docno", "docid", "id")
@@ -23,6 +23,9 @@ LANGUAGE_TAGS = ("language", "lang")
 # The longest document that is looked for.
 LONGEST = 1 << 28
 _BEGIN = re.compile(r"\s*<doc((?:\s[^<>]*)?)>", re.IGNORECASE)
+# What may stand between documents.
+_TAGS = re.compile(r"(?:\s+|(?!<doc[\s>])</?[a-z!?][^<>]*>)*", re.IGNORECASE)
+_NAME = re.compile(r"<([a-z][\w-]*)", re.IGNORECASE)
 _END = re.compile(r"</doc\s*>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""\b(id|docno|docid|lang|language)\s*=\s*["']?([^"'\s<>]+)""", re.IGNORECASE)
 
@@ -63,32 +66,31 @@ def trec_documents(handle: IO[str], path: str | Path) -> Iterator[tuple[str, dic
 
 def _outside(text: str, where: str) -> str:
     """What is left of a line behind the tags that stand between documents (a root's, a declaration's)."""
-    bare = text.lstrip()
-    if not bare:
-        return ""
-    tag = MARKUP.match(bare)
-    if tag is None:
-        raise ClirError(f"{where}: stands in no <DOC>: {quoted(bare.strip(), 40)}")
-    return bare[tag.end() :]
+    tags = _TAGS.match(text)
+    rest = text[tags.end() :] if tags else text
+    if rest and not _BEGIN.match(rest):
+        raise ClirError(f"{where}: stands in no <DOC>: {quoted(rest.strip(), 40)}")
+    return rest
 
 
 def _document(text: str, attributes: str, where: str) -> dict[str, str]:
     text = without_comments(text)
     said = {name.lower(): value for name, value in _ATTRIBUTE.findall(attributes)}
-    docid = _first(text, ID_TAGS) or next((said[tag] for tag in ID_TAGS if tag in said), "")
+    present = {name.lower() for name in _NAME.findall(text)}
+    docid = _first(text, ID_TAGS, present) or next((said[tag] for tag in ID_TAGS if tag in said), "")
     if not docid:
         raise ClirError(f"{where}: a <DOC> without <DOCNO>")
-    title = _first(text, TITLE_TAGS)
+    title = _first(text, TITLE_TAGS, present)
     body = next((body for tags in TEXT_TAGS if (body := _inside(text, tags, to_end=True)[0])), "")
     if not body:
         body = plain(_inside(text, (*ID_TAGS, *TITLE_TAGS, *ABOUT_TAGS))[1])
-    language = next((said[tag] for tag in LANGUAGE_TAGS if tag in said), "") or _first(text, LANGUAGE_TAGS)
+    language = next((said[tag] for tag in LANGUAGE_TAGS if tag in said), "") or _first(text, LANGUAGE_TAGS, present)
     return {"id": docid, "title": title, "text": body, "language": language}
 
 
-def _first(text: str, tags: tuple[str, ...]) -> str:
-    """What stands in the first of these tags that has something in it."""
-    return next((found for tag in tags if (found := _inside(text, (tag,))[0])), "")
+def _first(text: str, tags: tuple[str, ...], present: set[str]) -> str:
+    """What stands in the first of these tags, of those that are present, that has something in it."""
+    return next((found for tag in tags if tag in present and (found := _inside(text, (tag,))[0])), "")
 
 
 def _inside(text: str, tags: tuple[str, ...], to_end: bool = False) -> tuple[str, str]:
