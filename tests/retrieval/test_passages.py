@@ -162,3 +162,38 @@ def test_the_index_of_lines_is_sorted_by_hash(tmp_path: Path, cache: Path) -> No
     open_passages(written(tmp_path / "docs.jsonl")).close()
     hashes = np.load(next(cache.rglob("hash.npy")))
     assert (np.diff(hashes.astype(object)) >= 0).all() and len(hashes) == len(DOCUMENTS)
+
+
+SAME = [Document("1", "a well", "T"), Document("2", "a goat")]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("docs.json", '[{"id": "1", "text": "a well", "title": "T"},\n{"id": "2", "text": "a goat"}]'),
+        ("docs.jsonl", '{"id": "1", "text": "a well", "title": "T"}\n{\n"id": "2",\n"text": "a goat"\n}\n'),
+        ("docs.csv", "id,title,text\n1,T,a well\n2,,a goat\n"),
+        ("docs.tsv", "1\thttp://a.b\tT\ta well\n2\t\t\ta goat\n"),
+        ("docs.sgml", "<DOC><DOCNO>1</DOCNO><TITLE>T</TITLE><TEXT>a well</TEXT></DOC>\n"
+         "<DOC><DOCNO>2</DOCNO><TEXT>a goat</TEXT></DOC>\n"),
+        ("docs.old.jsonl", '{"id": "1", "text": "a well", "title": "T"}\r{"id": "2", "text": "a goat"}\r'),
+    ],
+)  # fmt: skip
+def test_documents_that_do_not_stand_in_a_line_each_are_copied(
+    tmp_path: Path, cache: Path, name: str, text: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.encode())
+    for _ in range(2):
+        opened = open_passages(path, documents_fingerprint(read_documents(path)))
+        assert opened.read(["2", "1"]) == SAME[::-1]
+        opened.close()
+    (folder,) = [folder for folder in cache.iterdir() if not folder.name.startswith(".")]
+    assert (folder / "documents.jsonl").exists()
+
+
+def test_a_repeated_key_is_refused_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "docs.jsonl"
+    path.write_text('{"id": "1", "text": "a"}\n{"id": "2", "text": "b", "text": "c"}\n')
+    with pytest.raises(ClirError, match=r"docs\.jsonl:2: the key 'text' stands twice"):
+        open_passages(path)
