@@ -39,7 +39,10 @@ def parser() -> Parser:
         "A killed run goes on after its last whole window when the same command is given again.",
         EXAMPLES,
     )
-    parser.add_argument("--corpus", help="documents (JSON lines: id, contents, title, language), or a collection's id")
+    parser.add_argument(
+        "--corpus",
+        help="documents (JSON, CSV, TSV, Parquet or TREC's markup: id, contents, title, ...), or a collection's id",
+    )
     parser.add_argument("--encoder", help="a model: folder, hub id, or package.module:Class")
     parser.add_argument(
         "--documents-by", metavar="teacher|student", help="which side of a student reads them (default: teacher)"

@@ -32,7 +32,9 @@ def parser() -> Parser:
         EXAMPLES,
     )
     options.add_argument(
-        "--corpus", required=True, help="documents (JSON lines: id, contents, title), or a collection's id"
+        "--corpus",
+        required=True,
+        help="documents (JSON, CSV, TSV, Parquet or TREC's markup: id, contents, title), or a collection's id",
     )
     options.add_argument("--output", required=True, metavar="INDEX", help="folder for the index")
     options.add_argument("--language", help="the documents' language, a BCP-47 code (default: the collection's)")
