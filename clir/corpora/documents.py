@@ -71,7 +71,12 @@ def document_form(path: Path) -> Form:
     if form := form_of_name(path):
         return form
     with open_text(path, "documents") as handle:
-        start = handle.read(START)
+        return _form_begun(handle, path)
+
+
+def _form_begun(handle: IO[str], path: Path) -> Form:
+    """The form of an open file, of which nothing is read: what is read of a pipe does not come again."""
+    start = handle.buffer.peek(START).decode("utf-8", "ignore").lstrip("\ufeff")  # type: ignore[attr-defined]
     if form := form_of_text(start):
         return form
     first = start.lstrip().split("\n", 1)[0]
@@ -137,17 +142,21 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _records(file: Path) -> Records:
-    form = document_form(file)
+    form = form_of_name(file)
     if form == "columns":
-        for where, record in tables.records(file, "documents"):
-            yield where, _in_small_letters(record)
+        with saying_how_to_convert():
+            for where, record in tables.records(file, "documents"):
+                yield where, _in_small_letters(record)
         return
     if form == "json":
         with open_text(file, "documents") as handle:
             yield from json_records(handle, file)
         return
     with saying_how_to_convert(), open_text(file, "documents") as handle:
-        if form == "markup":
+        form = form or _form_begun(handle, file)
+        if form == "json":
+            yield from json_records(handle, file)
+        elif form == "markup":
             yield from trec_documents(handle, file)
         else:
             yield from _table(handle, file)
@@ -160,8 +169,11 @@ def _in_small_letters(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _table(handle: IO[str], file: Path) -> Records:
     """The rows of tab-separated documents, under the names that the first line gives, or that their number has."""
-    with open_text(file, "documents") as lines:
-        quoted_cells = tables.is_quoted(lines)
+    quoted_cells = False
+    # A pipe cannot be gone through twice.
+    if file.is_file():
+        with open_text(file, "documents") as lines:
+            quoted_cells = tables.is_quoted(lines)
     if quoted_cells:
         say(f"{file}: its cells stand in quotes, as CSV has them: the quotes are taken off")
     rows = tables.rows(handle, file, quoted=quoted_cells)

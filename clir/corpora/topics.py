@@ -86,7 +86,8 @@ def read_topics(
 def _records(path: Path) -> Iterator[Record]:
     form = form_of_name(path)
     if form == "columns":
-        yield from column_topics(tables.records(path, "topics"))
+        with saying_how_to_convert():
+            yield from column_topics(tables.records(path, "topics"))
         return
     text = _text(path)
     if form in (None, "markup"):
@@ -95,8 +96,8 @@ def _records(path: Path) -> Iterator[Record]:
         for where, qid, fields, language in marked_topics(text, path):
             yield Record(where, qid, with_full_names(fields), "title", language)
         return
-    lines = text.splitlines(keepends=True) if "\n" not in text else text.removesuffix("\n").split("\n")
-    yield from (json_topics if form == "json" else table_topics)([f"{line}\n" for line in lines], path)
+    lines = [f"{line}\n" for line in text.removesuffix("\n").split("\n")]
+    yield from (json_topics if form == "json" else table_topics)(lines, path)
 
 
 def _text(path: Path) -> str:

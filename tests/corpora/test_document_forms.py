@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import zipfile
 from pathlib import Path
 
@@ -199,3 +200,14 @@ def test_held_out_files_of_every_form(tmp_path: Path) -> None:
     (tmp_path / "c.json.bz2").write_bytes(bz2.compress(json.dumps([{"id": "2", "text": "a goat"}], indent=1).encode()))
     write(tmp_path / "d.tsv", "3\ta cow\n")
     assert {"the well", "the deep well", "a goat", "a cow"} <= set(held_out_texts([str(tmp_path)]))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"id": "1", "text": "a"}\n', "1\ta\n", "<DOC><DOCNO>1</DOCNO><TEXT>a</TEXT></DOC>\n"]
+)
+def test_a_pipe_is_read_once(text: str) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    assert read(Path(f"/dev/fd/{reading}")) == [Document("1", "a")]
+    os.close(reading)

@@ -315,3 +315,8 @@ def test_official_hc4_topics(shared_data: Path) -> None:
     persian = {topic.qid: topic.text for topic in read_topics(path, language="fa")}
     published = read_topics(shared_data / "topics" / "topics.hc4-v1.0-fa.dev.title.tsv")
     assert persian == {topic.qid: topic.text for topic in published}
+
+
+def test_a_line_separator_inside_a_text_ends_no_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.json", '{"qid": "1", "text": "a\u2028b\x85c"}')
+    assert read_topics(path) == [Topic("1", "a\u2028b\x85c")]
