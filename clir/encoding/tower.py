@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from clir.encoding.folder import TowerSpec
 from clir.encoding.head import load_head
 from clir.encoding.token_strings import TokenString, token_strings
-from clir.encoding.transformer import load_transformer, reason
+from clir.encoding.tokenizer import cut_at, read_tokenizer
+from clir.encoding.transformer import load_transformer
 from clir.support.errors import ClirError
 
 
@@ -184,9 +185,9 @@ class Tower(nn.Module):
         """The texts as rows of tokens, cut at `max_tokens`."""
         limit = self.spec.max_tokens if max_tokens is None else min(max_tokens, self.spec.max_tokens)
         reading, leading, inserted = self.spec.reading, self._leading(prompt), int(self._prefix_id is not None)
-        self.tokenizer.enable_truncation(max(1, limit - inserted))
+        cut_at(self.tokenizer, max(1, limit - inserted))
         encodings: list[Any] = self.tokenizer.encode_batch([self._prepared(text, leading) for text in texts])
-        self.tokenizer.enable_truncation(self.spec.max_tokens)
+        cut_at(self.tokenizer, self.spec.max_tokens)
         if reading is None:
             return [_plain(encoding, len(leading)) for encoding in encodings]
         filled_to = min(reading.filled_to, limit)
@@ -210,8 +211,7 @@ class Tower(nn.Module):
         return reading.prefix + prompt if reading and self._prefix_id is None else prompt
 
     def _prepared(self, text: str, prompt: str) -> str:
-        text = _storable(prompt + text)
-        return text.lower() if self.spec.lower_case else text
+        return _storable(prompt + text)
 
 
 def _storable(text: str) -> str:
@@ -262,22 +262,7 @@ def load_tower(spec: TowerSpec, device: str = "cpu", *, to_read: bool = False) -
 
 
 def _tokenizer(spec: TowerSpec) -> Any:
-    """The folder's fast tokenizer, truncating at the spec's `max_tokens`, not padding."""
-    from tokenizers import Tokenizer
-
-    path = spec.transformer / "tokenizer.json"
-    try:
-        if path.exists():
-            tokenizer = Tokenizer.from_file(str(path))
-        else:
-            from transformers import AutoTokenizer
-
-            tokenizer = AutoTokenizer.from_pretrained(
-                str(spec.transformer), trust_remote_code=False, local_files_only=True
-            ).backend_tokenizer
-    # The tokenizers library raises bare Exception for a file it cannot parse.
-    except Exception as error:
-        raise ClirError(f"cannot load the tokenizer in {spec.transformer}: {reason(error)}") from error
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(spec.max_tokens)
+    """The folder's tokenizer, truncating at the spec's `max_tokens`, not padding."""
+    tokenizer = read_tokenizer(spec.transformer, spec.lower_case)
+    cut_at(tokenizer, spec.max_tokens)
     return tokenizer

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from clir.encoding.tokenizer import cut_at
 from clir.encoding.tower import Tower
 from clir.support.errors import UsageError, unknown
 
@@ -182,7 +183,7 @@ def _used(
                     if model["type"] == "WordPiece" and pieces.get(model["unk_token"]) in ids:
                         used.update(_before_unknown(tower, model, pieces, text, prompt))
     finally:
-        tower.tokenizer.enable_truncation(tower.spec.max_tokens)
+        cut_at(tower.tokenizer, tower.spec.max_tokens)
     letters: Counter[str] = Counter()
     for character, count in counts.items():
         if script := _script(character):
@@ -338,7 +339,7 @@ def _rebuilt(tower: Tower, kept: Ids, new_ids: dict[int, int], settings: dict[st
     for name, value in _configured_ids(tower).items():
         setattr(config, name, [new_ids[at] for at in value] if isinstance(value, list) else new_ids[value])
     tokenizer = Tokenizer.from_str(json.dumps(settings))
-    tokenizer.enable_truncation(tower.spec.max_tokens)
+    tokenizer.enable_truncation(tower.spec.max_tokens, direction=tower.tokenizer.truncation["direction"])
     return Tower(tower.spec, transformer, tokenizer, copy.deepcopy(tower.head)).train(tower.training)
 
 

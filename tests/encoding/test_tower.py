@@ -215,7 +215,7 @@ def test_sides_that_share_weights_share_one_loaded_transformer(variant: Variant)
 
 def test_lower_case_models_read_lower_case(minilm: Path) -> None:
     tower = load_tower(dataclasses.replace(read_folder(minilm, "query"), lower_case=True))
-    assert tower._prepared("MAJI", "Ask: ") == "ask: maji"
+    assert tower.token_ids(["MAJI"], "Ask: ") == tower.token_ids(["maji"], "ask: ")
 
 
 def test_pooling_by_formula() -> None:
