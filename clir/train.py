@@ -161,12 +161,14 @@ def _train(options: argparse.Namespace) -> None:
     from clir.distillation.lesson import limited
     from clir.distillation.start import tower_encoder
     from clir.distillation.validation import BITEXT
-    from clir.experiments.continuing import with_earlier, with_languages
+    from clir.experiments.continuing import check_space, with_earlier, with_languages
     from clir.experiments.training_data import training_pairs
 
     # Models that cannot be trained with are known before the bitext is read and an index is made.
     for model in dict.fromkeys((recipe.teacher, recipe.student)):
         tower_encoder(model, options.device)
+    if earlier:
+        check_space(recipe)
     stopping = recipe.early_stopping
     # What a student is chosen by is no more part of its lesson than what it is tested on.
     chosen_by = [stopping.by] if stopping and stopping.by != BITEXT else []

@@ -14,6 +14,7 @@ from clir.encoding.folder import SIDES
 from clir.encoding.library_encoder import SentenceTransformerEncoder
 from clir.encoding.tower import Tower, load_tower
 from clir.support.errors import UsageError
+from clir.support.progress import say
 
 
 def tower_encoder(name: str, device: str = "cpu") -> TowerEncoder:
@@ -61,7 +62,7 @@ def check_late_interaction(recipe: Recipe, start: TowerEncoder, teacher: TowerEn
     if not late:
         return
     named = f"{late[0].name} was trained for late interaction"
-    if len(late) == 1 or not _same_space(start, teacher) or recipe.head == "linear":
+    if len(late) == 1 or not same_space(start, teacher) or recipe.head == "linear":
         raise UsageError(f"{named}: its student must be its copy, or an earlier student of it, without another head")
     if recipe.loss.by_sentence():
         raise UsageError(f"{named} and has no sentence vectors: choose losses on tokens (late-interaction, ot, ...)")
@@ -87,7 +88,10 @@ def starting_student(
     UsageError if the recipe does not fit the models.
     """
     tower, flops = load_tower(start.spec("query"), start.device), 0.0
-    if recipe.head == "linear" or (recipe.head == "auto" and not _same_space(start, teacher)):
+    foreign = not same_space(start, teacher)
+    if recipe.head == "linear" or (recipe.head == "auto" and foreign):
+        if foreign:
+            say(f"{start.name} is not in the space of {teacher.name}: it gets a linear head, fitted before training")
         sample = english[: recipe.warm_start_sentences]
         prompts = start.spec("query").prompt, teacher.spec("query").prompt
         head, flops = warm_start(tower, teacher.tower("query"), sample, *prompts, recipe.max_tokens)
@@ -101,6 +105,6 @@ def starting_student(
     return Start(tower, flops)
 
 
-def _same_space(start: TowerEncoder, teacher: TowerEncoder) -> bool:
+def same_space(start: TowerEncoder, teacher: TowerEncoder) -> bool:
     """Whether the student starts in the teacher's space: as its copy, or as an earlier student of it."""
     return any(start.fingerprint(side) == teacher.fingerprint(side) for side in SIDES)

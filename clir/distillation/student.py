@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import hashlib
+import importlib.metadata
+import json
 import logging
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,12 +17,13 @@ import numpy as np
 
 from clir.distillation.start import tower_encoder
 from clir.encoding.encoder import TowerEncoder, load_encoder, token_encoder
-from clir.encoding.folder import SIDES, Side
+from clir.encoding.folder import SIDES, UNLIMITED, Side, read_folder
 from clir.encoding.quiet import quiet_transformers
+from clir.encoding.tokenizer import tokenizer_files
 from clir.encoding.tower import Tower, load_tower
 from clir.encoding.trimming import Unseen, transformers_tokenizer, trim
 from clir.support.errors import ClirError, UsageError
-from clir.support.files import atomic_folder
+from clir.support.files import atomic_folder, cache_root, scratch_folder, write_json
 from clir.support.manifest import manifest_path, read_manifest, write_manifest
 
 # Read back after saving: a folder that gives other vectors than the trained model must not appear.
@@ -30,13 +36,44 @@ def save_student(tower: Tower, start: TowerEncoder, teacher: TowerEncoder, outpu
 
     The folder is a sentence-transformers model with a Router: `encode_query` and `encode_document`
     take their own tower. Of a model trained for late interaction it is a MultiVectorEncoder with a Router.
-    Raises ClirError if the folder, read back, does not give the same vectors.
+    Both sides are in float32, and have the tokenizer files of the models they come from, byte for byte (unless the
+    student's vocabulary was trimmed). Raises ClirError if the folder, read back, does not give the same vectors, or
+    would not be searched in the teacher's indexes.
     """
     quiet_transformers()
     if tower.spec.reading is not None:
         _save_token_student(tower, start, teacher, output)
-        _check(tower, start.spec("query").prompt, teacher, output)
+    else:
+        _save_sentence_student(tower, start, teacher, output)
+    _take_tokenizer_over(tower, start, "query", output)
+    _take_tokenizer_over(None, teacher, "document", output)
+    _check(tower, start.spec("query").prompt, teacher, output)
+
+
+def check_savable(tower: Tower, start: TowerEncoder, teacher: TowerEncoder, beside: Path) -> None:
+    """Save the student as it is before its first step, read it back, and remove it: raises what `save_student` does.
+
+    What was found to be in order once, for models of these fingerprints, is not tried again.
+    """
+    releases = [importlib.metadata.version(name) for name in ("transformers", "sentence-transformers")]
+    models = [encoder.fingerprint(side) for encoder in (start, teacher) for side in SIDES]
+    told = json.dumps([releases, models, tower.vocabulary, tower.dimension, tower.head is not None])
+    entry = cache_root() / "savable" / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.json"
+    if entry.exists():
         return
+    device = next(tower.parameters()).device
+    try:
+        with scratch_folder(beside) as scratch:
+            save_student(tower, start, teacher, scratch / "student")
+    except ClirError as error:
+        raise ClirError(f"{start.name} cannot be taught: {error}") from error
+    finally:
+        tower.to(device)
+    with contextlib.suppress(ClirError):
+        write_json(entry, {"student": start.name, "teacher": teacher.name})
+
+
+def _save_sentence_student(tower: Tower, start: TowerEncoder, teacher: TowerEncoder, output: Path) -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.base.modules import Router
 
@@ -45,7 +82,6 @@ def save_student(tower: Tower, start: TowerEncoder, teacher: TowerEncoder, outpu
     )
     prompts = {"query": start.spec("query").prompt, "document": teacher.spec("document").prompt}
     SentenceTransformer(modules=[router], prompts=prompts, device="cpu").save(str(output), create_model_card=False)
-    _check(tower, prompts["query"], teacher, output)
 
 
 def _save_token_student(tower: Tower, start: TowerEncoder, teacher: TowerEncoder, output: Path) -> None:
@@ -93,6 +129,32 @@ def trim_student(
     return trimmed.report()
 
 
+def _take_tokenizer_over(tower: Tower | None, model: TowerEncoder, side: Side, output: Path) -> None:
+    """Put the tokenizer files of a side of `model` in place of those written for it, and say what they do not.
+
+    The library writes a tokenizer as it has built it: another file, and without what it was built from. A `tower`
+    with a vocabulary of its own keeps what was written, as does a model with a marker before its texts, which
+    sentence-transformers has to know as a token.
+    """
+    saved, source = read_folder(output, side).transformer, model.spec(side)
+    settings_file, written = saved / "sentence_bert_config.json", _json(saved / "tokenizer_config.json")
+    limit = written.get("model_max_length")
+    settings = _json(settings_file) | ({"max_seq_length": limit} if limit and limit < UNLIMITED else {})
+    write_json(settings_file, settings | ({"do_lower_case": True} if source.lower_case else {}))
+    trimmed = tower is not None and tower.vocabulary != _json(source.transformer / "config.json").get("vocab_size")
+    if trimmed or (source.reading is not None and source.reading.prefix):
+        return
+    for path in tokenizer_files(saved):
+        path.unlink()
+    for path in tokenizer_files(source.transformer):
+        shutil.copyfile(path, saved / path.name)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return settings
+
+
 def _query_modules(tower: Tower, start: TowerEncoder) -> list[Any]:
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
@@ -127,7 +189,7 @@ def _query_transformer(tower: Tower, start: TowerEncoder) -> Any:
     if transformer.auto_model.config.vocab_size == tower.vocabulary:
         transformer.auto_model.load_state_dict(tower.transformer.state_dict())
     else:
-        transformer.model = copy.deepcopy(tower.transformer).cpu()
+        transformer.model = copy.deepcopy(tower.transformer).cpu().float()
         transformer.processor = transformers_tokenizer(tower, transformer.tokenizer)
     return transformer
 
@@ -142,12 +204,15 @@ def _modules(encoder: TowerEncoder, side: Side) -> list[Any]:
 
 
 def _model(encoder: TowerEncoder) -> Any:
+    import torch
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
     # That it reads a folder of PyLate's as its own kind of model is what is wanted, and no warning.
     logging.getLogger("sentence_transformers.base.model").setLevel(logging.ERROR)
     kind = SentenceTransformer if encoder.spec("query").reading is None else MultiVectorEncoder
-    return kind(str(encoder.folder), device="cpu", local_files_only=True)
+    # A model kept in half precision is computed, taught and saved in float32.
+    precision = {"dtype": torch.float32}
+    return kind(str(encoder.folder), device="cpu", local_files_only=True, model_kwargs=precision).float()
 
 
 def _check(tower: Tower, prompt: str, teacher: TowerEncoder, output: Path) -> None:
@@ -161,8 +226,8 @@ def _check(tower: Tower, prompt: str, teacher: TowerEncoder, output: Path) -> No
     if tower.spec.reading is None:
         trained = states.sentence.numpy()
         wrong = {
-            "query": np.abs(saved.encode_queries(PROBES) - trained).max(),
-            "document": np.abs(saved.encode_documents(PROBES) - exact.encode_documents(PROBES)).max(),
+            "query": _difference(saved.encode_queries(PROBES), trained),
+            "document": _difference(saved.encode_documents(PROBES), exact.encode_documents(PROBES)),
         }
     else:
         tokens = token_encoder(saved)
@@ -176,6 +241,11 @@ def _check(tower: Tower, prompt: str, teacher: TowerEncoder, output: Path) -> No
     for side, difference in wrong.items():
         if not difference <= TOLERANCE:
             raise ClirError(f"the saved student's {side} side differs by {difference:.2g} from the trained one")
+    if saved.fingerprint("document") != teacher.fingerprint("document"):
+        raise ClirError(
+            f"the saved student would not be searched in the indexes of {teacher.name}: sentence-transformers writes "
+            "its document side otherwise (weights, configuration or tokenizer)"
+        )
 
 
 def _leading(encoder: TowerEncoder, side: Side) -> str:
@@ -185,5 +255,8 @@ def _leading(encoder: TowerEncoder, side: Side) -> str:
 
 
 def _difference(found: Any, expected: Any) -> float:
-    """The greatest difference between two arrays, infinite where their shapes differ."""
-    return float(np.abs(found - expected).max()) if found.shape == expected.shape else float("inf")
+    """The greatest difference between two arrays, of the largest number where that is above 1; infinite where their
+    shapes differ."""
+    if found.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))

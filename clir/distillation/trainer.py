@@ -17,7 +17,7 @@ from clir.distillation.processes import first_process_first, is_first, training_
 from clir.distillation.recipe import Recipe
 from clir.distillation.relevance import relevant_passages
 from clir.distillation.start import check_late_interaction, starting_student, tower_encoder
-from clir.distillation.student import save_student
+from clir.distillation.student import check_savable, save_student
 from clir.distillation.teacher import teacher_states
 from clir.distillation.validation import BITEXT, Validate, bitext_accuracy, held_out_pairs
 from clir.encoding.encoder import load_encoder
@@ -104,6 +104,8 @@ def _distil(
         read = [pair.foreign for pair in pairs] + (english if recipe.english_replay else [])
         trimmed = trim(tower, read, [prompt], recipe.trim_vocabulary)
         tower, vocabulary = trimmed.tower, {"vocabulary": trimmed.report()}
+    if is_first():
+        check_savable(tower, start, teacher, output)
     lesson = prepare_lesson(recipe, pairs, english, tower, states, prompt, passages, warm_start_flops)
     work = output.with_name(f".{output.name}.training")
     quiet_transformers()

@@ -48,7 +48,7 @@ def read_tokenizer(folder: Path, lower_case: bool = False) -> Tokenizer:
     from tokenizers import Tokenizer
 
     try:
-        entry = cache_root() / "tokenizers" / f"{_key(folder)}.json"
+        entry = cache_root() / "tokenizers" / f"{tokenizer_key(folder)}.json"
         tokenizer = _kept(entry, folder)
         if tokenizer is None:
             tokenizer = _as_the_library_reads(folder)
@@ -129,7 +129,7 @@ def _whole(tokenizer: Tokenizer) -> Tokenizer:
     return tokenizer
 
 
-def _key(folder: Path) -> str:
+def tokenizer_key(folder: Path) -> str:
     """What the tokenizer depends on, as 32 hexadecimal digits."""
     config = _json(folder / "config.json")
     releases = [importlib.metadata.version(name) for name in ("transformers", "tokenizers")]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from clir.corpora.bitext import Pair, parse_specs
 from clir.corpora.languages import language
 from clir.support.errors import ClirError, UsageError
 from clir.support.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from clir.distillation.recipe import Recipe
 
 
 class Earlier(NamedTuple):
@@ -38,6 +41,22 @@ def earlier_training(student: str | Path) -> Earlier:
     if isinstance(bitext, str):
         raise UsageError(f"{student} cannot be continued: its bitext ({bitext}) is in no files")
     return Earlier(teacher, list(bitext), held_out)
+
+
+def check_space(recipe: Recipe) -> None:
+    """Refuse (UsageError) to continue a student that would be given a new head without a word.
+
+    Such a one is not in its teacher's space: the teacher's folder has changed, or another teacher was named.
+    """
+    from clir.distillation.start import same_space, tower_encoder
+
+    if recipe.head != "auto":
+        return
+    if not same_space(tower_encoder(recipe.student), tower_encoder(recipe.teacher)):
+        raise UsageError(
+            f"{recipe.student} cannot be continued: its document side is not that of {recipe.teacher} (another teacher "
+            "than its own, or one that has changed); to have it learn another space, behind a new head: --head linear"
+        )
 
 
 def with_languages(specs: Sequence[str], codes: Sequence[str]) -> list[str]:

@@ -112,7 +112,7 @@ def check_encoder(index: EncodedIndex, encoder: Encoder) -> None:
 
     An index without manifest (Pyserini's own) is checked by dimension alone.
     """
-    if index.encoder is not None and index.encoder != encoder.fingerprint("document"):
+    if index.encoder is not None and not _made_by(index.encoder, encoder):
         raise ClirError(
             f"{index.path} was made by another model (document fingerprint {index.encoder}) than {encoder.name} "
             f"({encoder.fingerprint('document')}); {_remedy(index.encoder, encoder)}"
@@ -121,13 +121,19 @@ def check_encoder(index: EncodedIndex, encoder: Encoder) -> None:
         raise ClirError(f"{index.path} has {index.dimension} dimensions, {encoder.name} gives {encoder.dimension}")
 
 
+def _made_by(made_by: str, encoder: Encoder) -> bool:
+    """Whether `made_by` is the fingerprint of the documents' side of `encoder`, or was that in earlier releases."""
+    if made_by == encoder.fingerprint("document"):
+        return True
+    from clir.encoding.former import former_fingerprint
+
+    return isinstance(encoder, TowerEncoder) and made_by == former_fingerprint(encoder.spec("document"))
+
+
 def _remedy(made_by: str, encoder: Encoder) -> str:
     """What to do about an index that was made by the fingerprint `made_by` and not by `encoder`."""
     for reader in READERS:
-        if (
-            isinstance(encoder, TowerEncoder)
-            and encoder.reading_documents_by(reader).fingerprint("document") == made_by
-        ):
+        if isinstance(encoder, TowerEncoder) and _made_by(made_by, encoder.reading_documents_by(reader)):
             return f"its documents were read by the {reader}: --documents-by {reader}"
     return "encode the collection again with this model"
 
