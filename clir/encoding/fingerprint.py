@@ -19,7 +19,7 @@ import numpy as np
 
 from clir.encoding.folder import TowerSpec
 from clir.encoding.quiet import quiet_transformers
-from clir.encoding.tokenizer import normal_form, read_tokenizer, tokenizer_key
+from clir.encoding.tokenizer import marker_id, normal_form, read_tokenizer, tokenizer_key
 from clir.encoding.weights import weight_files
 from clir.support.errors import ClirError
 from clir.support.files import READ_BLOCK, cache_root, write_json
@@ -53,7 +53,7 @@ def fingerprint(spec: TowerSpec) -> str:
     """16 hexadecimal digits that depend on weights, tokenizer, pooling, head, prompt and length limit."""
     parts: dict[str, Any] = {
         "weights": _encoders(_tensors(spec.transformer)),
-        "tokenizer": _of_tokenizer(spec, marked=spec.reading is not None),
+        "tokenizer": _of_tokenizer(spec),
         "heads": [_of_head(head) for head in spec.heads],
         "config": remembered(spec.transformer / "config.json", _configured, importlib.metadata.version("transformers")),
         "spec": _of_spec(spec),
@@ -79,17 +79,22 @@ def _of_spec(spec: TowerSpec) -> dict[str, Any]:
         if field.name not in left_out and getattr(spec, field.name) != field.default
     }
     if spec.reading is not None:
-        # A marker is a prefix to one writer and the beginning of the prompt to another; there is no sentence vector.
-        said["reading"] = dataclasses.asdict(
-            dataclasses.replace(spec.reading, prefix=spec.reading.prefix + spec.prompt)
-        )
+        # Of what stands before a text `_of_tokenizer` says what is read; there is no sentence vector.
+        said["reading"] = dataclasses.asdict(dataclasses.replace(spec.reading, prefix=""))
         said = {name: value for name, value in said.items() if name in ("reading", "max_tokens")}
     return said
 
 
-def _of_tokenizer(spec: TowerSpec, marked: bool) -> str:
-    """Digest of what a tokenizer does; `marked` leaves out how added tokens are looked for, and which are its own."""
-    key = f"{tokenizer_key(spec.transformer)} {spec.lower_case} {marked}"
+def _of_tokenizer(spec: TowerSpec) -> str:
+    """Digest of what a side's tokenizer does.
+
+    Of a model trained for late interaction it holds how a text is read behind marker and prompt, since a marker is a
+    token to one writer and the beginning of the prompt to another; and not how added tokens are looked for in texts
+    and which of them are the tokenizer's own, since these writers add the marker.
+    """
+    marked = spec.reading is not None
+    leading = [spec.reading.prefix, spec.prompt] if spec.reading else None
+    key = json.dumps([tokenizer_key(spec.transformer), spec.lower_case, leading])
 
     def compute() -> str:
         tokenizer = read_tokenizer(spec.transformer, spec.lower_case)
@@ -100,9 +105,20 @@ def _of_tokenizer(spec: TowerSpec, marked: bool) -> str:
             added = ([token["id"], token["content"]] for token in settings["added_tokens"])
             settings["added_tokens"] = [[at, content] for at, content in added if content not in known]
         told = [settings, tokenizer.encode_special_tokens, (tokenizer.truncation or {}).get("direction")]
+        if leading:
+            told.append(_behind(tokenizer, *leading))
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     return str(_kept(key, str(spec.transformer), compute))
+
+
+def _behind(tokenizer: Any, marker: str, prompt: str) -> list[int]:
+    """The ids of a text behind marker and prompt."""
+    at = marker_id(tokenizer, marker)
+    if at is None:
+        return list(tokenizer.encode(marker + prompt + "a").ids)
+    first, *others = tokenizer.encode(prompt + "a").ids
+    return [first, at, *others]
 
 
 def _of_head(folder: Path) -> dict[str, Any]:

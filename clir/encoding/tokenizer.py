@@ -74,6 +74,12 @@ def cut_at(tokenizer: Tokenizer, limit: int) -> None:
     tokenizer.enable_truncation(limit, direction=direction)
 
 
+def marker_id(tokenizer: Tokenizer, prefix: str) -> int | None:
+    """The id of a marker that the tokenizer knows, with or without the space behind it."""
+    found: int | None = tokenizer.token_to_id(prefix) if prefix else None
+    return tokenizer.token_to_id(prefix.strip()) if found is None and prefix.strip() else found
+
+
 def normal_form(tokenizer: Tokenizer) -> Settings:
     """All that decides which ids a tokenizer that does not pad gives for a text, alike for whoever wrote its file.
 

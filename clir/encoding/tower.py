@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from clir.encoding.folder import TowerSpec
 from clir.encoding.head import load_head
 from clir.encoding.token_strings import TokenString, token_strings
-from clir.encoding.tokenizer import cut_at, read_tokenizer
+from clir.encoding.tokenizer import cut_at, marker_id, read_tokenizer
 from clir.encoding.transformer import load_transformer
 from clir.support.errors import ClirError
 
@@ -86,7 +86,7 @@ class Tower(nn.Module):
         self.vocabulary = int(config.vocab_size)
         self.pad_id = int(config.pad_token_id or 0)
         reading = spec.reading
-        self._prefix_id = _prefix_id(tokenizer, reading.prefix) if reading else None
+        self._prefix_id = marker_id(tokenizer, reading.prefix) if reading else None
         self._filler_id = tokenizer.token_to_id(reading.filler) if reading and reading.filled_to else None
         skipped = [tokenizer.token_to_id(word) for word in reading.skipped] if reading else []
         self._skipped_ids = np.array([at for at in skipped if at is not None], dtype=np.int32)
@@ -224,12 +224,6 @@ def _plain(encoding: Any, prompt_length: int) -> _Read:
     offsets = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
     content = (np.array(encoding.special_tokens_mask) == 0) & (offsets[:, 1] > prompt_length)
     return _Read(np.array(encoding.ids, dtype=np.int32), content, np.clip(offsets - prompt_length, 0, None))
-
-
-def _prefix_id(tokenizer: Any, prefix: str) -> int | None:
-    """The id of a marker that the tokenizer knows, with or without the space behind it."""
-    found = tokenizer.token_to_id(prefix) if prefix else None
-    return tokenizer.token_to_id(prefix.strip()) if found is None and prefix.strip() else found
 
 
 def pool(states: Tensor, mask: Tensor, mode: str) -> Tensor:
