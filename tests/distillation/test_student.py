@@ -1,16 +1,21 @@
 """A saved student is right on both sides, for us and for sentence-transformers."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from clir.corpora.bitext import Pair
 from clir.distillation import student as module
+from clir.distillation.recipe import parse_recipe
 from clir.distillation.start import tower_encoder
-from clir.distillation.student import save_student, trim_student
-from clir.encoding.encoder import load_encoder
+from clir.distillation.student import check_savable, save_student, trim_student
+from clir.distillation.trainer import distil
+from clir.encoding.encoder import TowerEncoder, load_encoder
+from clir.encoding.folder import Side
 from clir.encoding.tower import Tower, load_tower
 from clir.encoding.trimming import trim
 from clir.support.errors import ClirError, UsageError
@@ -145,6 +150,43 @@ def test_a_folder_that_gives_other_vectors_is_refused(
     monkeypatch.setattr(module, "_query_modules", lambda *given: modules(*given)[:-1])
     with pytest.raises(ClirError, match="the saved student's query side differs by"):
         save_student(trained(minilm), model, model, tmp_path / "student")
+
+
+def test_what_cannot_be_saved_is_refused_before_the_first_step(
+    minilm: Path, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIR_CACHE", str(tmp_path / "cache"))
+    modules = module._query_modules
+    monkeypatch.setattr(module, "_query_modules", lambda *given: modules(*given)[:-1])
+    recipe = parse_recipe({"teacher": str(minilm), "steps": 1, "batch_size": 8, "precision": "fp32"}, "a test")
+    with pytest.raises(ClirError, match="cannot be taught: the saved student's query side differs by"):
+        distil(recipe, pairs, tmp_path / "out" / "student")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_document_side_that_is_written_otherwise_is_refused(
+    minilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLIR_CACHE", str(tmp_path / "cache"))
+    model, modules = tower_encoder(str(minilm)), module._modules
+
+    def altered(encoder: TowerEncoder, side: Side) -> list[Any]:
+        made = modules(encoder, side)
+        # A weight that hardly any text reads.
+        if side == "document":
+            made[0].auto_model.embeddings.word_embeddings.weight.data[5] += 1
+        return made
+
+    monkeypatch.setattr(module, "_modules", altered)
+    with pytest.raises(ClirError, match="would not be searched in the indexes of"):
+        check_savable(load_tower(model.spec("query")), model, model, tmp_path / "student")
+    monkeypatch.undo()
+    monkeypatch.setenv("CLIR_CACHE", str(tmp_path / "cache"))
+    check_savable(load_tower(model.spec("query")), model, model, tmp_path / "student")
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+    # What is in order is not tried twice.
+    monkeypatch.setattr(module, "_modules", altered)
+    check_savable(load_tower(model.spec("query")), model, model, tmp_path / "student")
 
 
 def test_a_trimmed_student_is_saved_with_its_own_tokenizer(minilm: Path, tmp_path: Path) -> None:
