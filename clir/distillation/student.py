@@ -17,7 +17,7 @@ import numpy as np
 
 from clir.distillation.start import tower_encoder
 from clir.encoding.encoder import TowerEncoder, load_encoder, token_encoder
-from clir.encoding.folder import SIDES, UNLIMITED, Side, read_folder
+from clir.encoding.folder import SIDES, Side, read_folder
 from clir.encoding.quiet import quiet_transformers
 from clir.encoding.tokenizer import tokenizer_files
 from clir.encoding.tower import Tower, load_tower
@@ -137,10 +137,10 @@ def _take_tokenizer_over(tower: Tower | None, model: TowerEncoder, side: Side, o
     sentence-transformers has to know as a token.
     """
     saved, source = read_folder(output, side).transformer, model.spec(side)
-    settings_file, written = saved / "sentence_bert_config.json", _json(saved / "tokenizer_config.json")
-    limit = written.get("model_max_length")
-    settings = _json(settings_file) | ({"max_seq_length": limit} if limit and limit < UNLIMITED else {})
-    write_json(settings_file, settings | ({"do_lower_case": True} if source.lower_case else {}))
+    limit = {"max_seq_length": source.max_tokens} if source.reading is None else {}
+    lower = {"do_lower_case": True} if source.lower_case else {}
+    settings = saved / "sentence_bert_config.json"
+    write_json(settings, _json(settings) | limit | lower)
     trimmed = tower is not None and tower.vocabulary != _json(source.transformer / "config.json").get("vocab_size")
     if trimmed or (source.reading is not None and source.reading.prefix):
         return
