@@ -64,10 +64,12 @@ def test_a_head_that_the_student_has_already_is_passed_over(minilm: Path, turned
 class Characters:
     """A tokenizer of single characters with MiniLM's interface; ids are those of MiniLM's letters."""
 
+    truncation: dict[str, Any] | None = None
+
     def __init__(self, real: Any) -> None:
         self.real = real
 
-    def enable_truncation(self, length: int) -> None:
+    def enable_truncation(self, length: int, direction: str = "right") -> None:
         pass
 
     def encode_batch(self, texts: list[str]) -> list[Any]:
