@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from clir.encoding.fingerprint import LENGTH, fingerprint_of_files, remembered, tensor_bytes
-from clir.encoding.folder import TowerSpec, weight_files
+from clir.encoding.folder import TowerSpec
+from clir.encoding.weights import weight_files
 
 UNUSED_TENSORS = ("pooler.", "embeddings.position_ids")
 PREFIXES = ("bert.", "roberta.", "distilbert.", "model.")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import layouts
+import hub_folders
 import pytest
 from safetensors import safe_open
 
@@ -18,9 +18,15 @@ DOCUMENTS = ("The bus to the market stops here. ", " Clean water is sold by the 
 TOPICS = ("Basi la sokoni linasimama wapi?", "maji safi ")
 TRAINING = "--steps 3 --batch-size 4 --max-tokens 24 --threads 1 --precision fp32 --no-language-guess --no-cleaning"
 BITEXT = tuple(f"The nurse drinks water {at} times.\tMuuguzi anakunywa maji mara {at}." for at in range(12))
-KINDS = (*layouts.SENTENCE_KINDS, *layouts.TOKEN_KINDS)
+KINDS = (*hub_folders.SENTENCE_KINDS, *hub_folders.TOKEN_KINDS)
 Desk = Callable[[str, str], Path]
-CASES = [*((kind, "float32") for kind in KINDS), ("e5", "float16"), ("bert", "bfloat16"), ("pylate", "float16")]
+CASES = [
+    *((kind, "float32") for kind in KINDS),
+    ("t5", "float32"),
+    ("e5", "float16"),
+    ("bert", "bfloat16"),
+    ("pylate", "float16"),
+]
 
 
 def well(command: Callable[[list[str]], int], *arguments: str | Path) -> None:
@@ -29,7 +35,7 @@ def well(command: Callable[[list[str]], int], *arguments: str | Path) -> None:
 
 def desk(folder: Path, kind: str, dtype: str) -> Path:
     """Documents, topics, bitext and a teacher."""
-    layouts.make(kind, folder / "teacher", dtype)
+    hub_folders.make(kind, folder / "teacher", dtype)
     rows = [json.dumps({"id": f"d{at}", "contents": text}) for at, text in enumerate(DOCUMENTS)]
     (folder / "docs.jsonl").write_text("\n".join(rows) + "\n", "utf-8")
     (folder / "topics.tsv").write_text("".join(f"q{at}\t{text}\n" for at, text in enumerate(TOPICS)), "utf-8")
@@ -44,7 +50,7 @@ def test_a_student_searches_its_teachers_index_and_is_taught_further(
     kind: str, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(desk(tmp_path, kind, dtype))
-    late = kind in layouts.TOKEN_KINDS
+    late = kind in hub_folders.TOKEN_KINDS
     methods = {"late": "tokens"} if late else {"late": "tokens", "dense": "dense"}
     for method, index in methods.items():
         tokens = ["--tokens"] if method == "late" else []
@@ -104,7 +110,7 @@ def test_the_same_as_processes(door: Any, tmp_path: Path) -> None:
     run("search", "--topics", "topics.tsv", "--index", "dense", "--encoder", "second", "--method", "dense",
         "--output", "dense.run")  # fmt: skip
     # A teacher that is no longer the student's is not taken for another space without a word.
-    layouts.make("bge-m3", tmp_path / "other")
+    hub_folders.make("bge-m3", tmp_path / "other")
     done = door("train", "--continue-from", "first", "--teacher", "other", "--bitext", "ha=ha.tsv", "--output", "third",
                 *TRAINING.split(), cwd=tmp_path)  # fmt: skip
     assert done.returncode == 2 and not (tmp_path / "third").exists()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import layouts
+import hub_folders
 import pytest
 from safetensors.torch import load_file, save_file
 
@@ -32,14 +32,14 @@ def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 @pytest.mark.parametrize(
     ("kind", "dtype"),
     # Of a late-interaction model in half precision the writer rounds the projection: other vectors.
-    [(kind, "float32") for kind in (*layouts.SENTENCE_KINDS, *layouts.TOKEN_KINDS)]
-    + [(kind, "bfloat16") for kind in layouts.SENTENCE_KINDS],
+    [(kind, "float32") for kind in (*hub_folders.SENTENCE_KINDS, *hub_folders.TOKEN_KINDS)]
+    + [(kind, "bfloat16") for kind in hub_folders.SENTENCE_KINDS],
 )
 def test_saving_by_sentence_transformers_keeps_it(kind: str, dtype: str, tmp_path: Path) -> None:
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
 
-    folder = layouts.make(kind, tmp_path / kind, dtype)
-    opened = MultiVectorEncoder if kind in layouts.TOKEN_KINDS else SentenceTransformer
+    folder = hub_folders.make(kind, tmp_path / kind, dtype)
+    opened = MultiVectorEncoder if kind in hub_folders.TOKEN_KINDS else SentenceTransformer
     # Lower case is not kept by its writer.
     saved = tmp_path / "saved"
     opened(str(folder), device="cpu", local_files_only=True).save(str(saved), create_model_card=False)
@@ -51,7 +51,7 @@ def test_saving_by_sentence_transformers_keeps_it(kind: str, dtype: str, tmp_pat
 
 
 def test_weights_are_the_same_in_half_precision_and_in_several_files(tmp_path: Path) -> None:
-    half, other = (layouts.make("e5", tmp_path / name, "float16") for name in ("half", "other"))
+    half, other = (hub_folders.make("e5", tmp_path / name, "float16") for name in ("half", "other"))
     path = other / "model.safetensors"
     weights = {name: values.float() for name, values in load_file(path).items()}
     save_file(weights, path, metadata={"format": "pt"})
@@ -74,7 +74,7 @@ def test_what_a_task_has_put_on_top_is_nothing(tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForMaskedLM
 
-    folder = layouts.make("plain", tmp_path / "bare")
+    folder = hub_folders.make("plain", tmp_path / "bare")
     before = of(folder)
     torch.manual_seed(1)
     masked = AutoModelForMaskedLM.from_pretrained(folder)
@@ -102,7 +102,7 @@ REWRITTEN: dict[str, Callable[[dict[str, Any]], Any]] = {
 @pytest.mark.parametrize("how", REWRITTEN)
 @pytest.mark.parametrize("named", ["XLMRobertaTokenizer", "PreTrainedTokenizerFast"])
 def test_a_tokenizer_that_does_the_same_is_the_same(how: str, named: str, tmp_path: Path) -> None:
-    folder = layouts.make("e5", tmp_path / "e5")
+    folder = hub_folders.make("e5", tmp_path / "e5")
     change(folder / "tokenizer_config.json", tokenizer_class=named)
     before = of(folder)
     edit(folder / "tokenizer.json", REWRITTEN[how])
@@ -126,13 +126,13 @@ OTHERWISE: dict[str, Callable[[dict[str, Any]], Any]] = {
         1, {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": True}),
     "no closing token": lambda file: file["post_processor"]["single"].pop(),
     "a mask without the space before it": lambda file: file["added_tokens"][-1].update(lstrip=False),
-    "an added token": lambda file: file["added_tokens"].append(layouts.added("maji safi", 7)),
+    "an added token": lambda file: file["added_tokens"].append(hub_folders.added("maji safi", 7)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("how", OTHERWISE)
 def test_a_tokenizer_that_does_otherwise_is_another(how: str, tmp_path: Path) -> None:
-    folder = layouts.make("e5", tmp_path / "e5")
+    folder = hub_folders.make("e5", tmp_path / "e5")
     # The class that reads its file as it is.
     change(folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast", mask_token="<mask>")
     before = of(folder)
@@ -141,11 +141,11 @@ def test_a_tokenizer_that_does_otherwise_is_another(how: str, tmp_path: Path) ->
 
 
 def test_merges_and_lower_case_count(tmp_path: Path) -> None:
-    folder = layouts.make("modernbert", tmp_path / "bpe")
+    folder = hub_folders.make("modernbert", tmp_path / "bpe")
     before = of(folder)
     edit(folder / "tokenizer.json", lambda file: file["model"]["merges"].reverse())
     assert of(folder) != before
-    folder = layouts.make("cased-bert-lowered", tmp_path / "bert")
+    folder = hub_folders.make("cased-bert-lowered", tmp_path / "bert")
     before = of(folder)
     change(folder / "sentence_bert_config.json", do_lower_case=False)
     assert of(folder) != before
@@ -161,7 +161,7 @@ CONFIGURED = {
 
 @pytest.mark.parametrize(("kind", "setting"), [(kind, each) for kind, all in CONFIGURED.items() for each in all])
 def test_every_setting_that_changes_a_vector_counts(kind: str, setting: dict[str, Any], tmp_path: Path) -> None:
-    folder = layouts.make(kind, tmp_path / kind)
+    folder = hub_folders.make(kind, tmp_path / kind)
     before = of(folder)
     for renamed in ("rope_parameters", "layer_types") if kind == "modernbert" else ():
         # As releases before the fifth wrote them.
@@ -182,9 +182,9 @@ def test_gemmas_settings_count(setting: dict[str, Any], tmp_path: Path) -> None:
 
     def config(size: int, **more: Any) -> Any:
         return Gemma3TextConfig(vocab_size=size, head_dim=16, num_key_value_heads=1, max_position_embeddings=64,
-                                layer_types=["sliding_attention", "full_attention"], **layouts.SMALL)  # fmt: skip
+                                layer_types=["sliding_attention", "full_attention"], **hub_folders.SMALL)  # fmt: skip
 
-    folder = layouts.transformer(tmp_path / "gemma", layouts.xlm_r_tokenizer, config)
+    folder = hub_folders.transformer(tmp_path / "gemma", hub_folders.xlm_r_tokenizer, config)
     before = of(folder)
     # As releases before the fifth wrote it.
     edit(folder / "config.json", lambda config: config.pop("rope_parameters", None))
@@ -194,7 +194,7 @@ def test_gemmas_settings_count(setting: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_what_another_release_writes_of_itself_is_nothing(tmp_path: Path) -> None:
-    folder = layouts.make("bert", tmp_path / "bert")
+    folder = hub_folders.make("bert", tmp_path / "bert")
     before = of(folder)
     change(folder / "config.json", transformers_version="4.28.0", torch_dtype="float16", _name_or_path="/some/where",
            position_embedding_type="absolute", use_cache=True, gradient_checkpointing=False, is_decoder=False,
@@ -213,7 +213,7 @@ def test_an_index_of_an_earlier_release_is_known(tmp_path: Path) -> None:
     from clir.indexing.encoded import check_encoder
     from clir.support.errors import ClirError
 
-    folder = layouts.make("e5", tmp_path / "e5")
+    folder = hub_folders.make("e5", tmp_path / "e5")
     encoder = load_encoder(str(folder))
     build_dense_index(lambda: iter([Document("d", "maji safi")]), encoder, tmp_path / "index")
     former = former_fingerprint(read_folder(folder, "document"))
@@ -222,7 +222,7 @@ def test_an_index_of_an_earlier_release_is_known(tmp_path: Path) -> None:
     assert json.loads(manifest.read_text())["encoder fingerprint"] == encoder.fingerprint("document")
     change(manifest, **{"encoder fingerprint": former})
     check_encoder(open_dense_index(tmp_path / "index"), encoder)
-    other = load_encoder(str(layouts.make("bge-m3", tmp_path / "other")))
+    other = load_encoder(str(hub_folders.make("bge-m3", tmp_path / "other")))
     with pytest.raises(ClirError, match=r"was made by another model .* encode the collection again with this model"):
         check_encoder(open_dense_index(tmp_path / "index"), other)
 

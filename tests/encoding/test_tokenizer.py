@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import layouts
+import hub_folders
 import numpy as np
 import pytest
 
@@ -24,7 +24,7 @@ def assert_read_alike(folder: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     theirs, ours = SentenceTransformer(str(folder), device="cpu", local_files_only=True), load_encoder(str(folder))
-    texts = list(layouts.TEXTS)
+    texts = list(hub_folders.TEXTS)
     for expected, found in (
         (theirs.encode_query(texts), ours.encode_queries(texts)),
         (theirs.encode_document(texts), ours.encode_documents(texts)),
@@ -35,9 +35,9 @@ def assert_read_alike(folder: Path) -> None:
         assert not wrong
 
 
-@pytest.mark.parametrize("kind", layouts.SENTENCE_KINDS)
+@pytest.mark.parametrize("kind", hub_folders.SENTENCE_KINDS)
 def test_small_models_of_every_layout(kind: str, tmp_path: Path) -> None:
-    assert_read_alike(layouts.make(kind, tmp_path / kind))
+    assert_read_alike(hub_folders.make(kind, tmp_path / kind))
 
 
 @pytest.mark.slow
@@ -49,9 +49,9 @@ def test_real_models(name: str, request: pytest.FixtureRequest) -> None:
 def test_t5s_tokenizer_gives_the_librarys_ids(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    folder = layouts.transformer(tmp_path / "t5", layouts.t5_tokenizer, layouts.t5_config)
+    folder = hub_folders.transformer(tmp_path / "t5", hub_folders.t5_tokenizer, hub_folders.t5_config)
     ours, theirs = read_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
-    for text in layouts.TEXTS:
+    for text in hub_folders.TEXTS:
         assert ours.encode(text).ids == theirs(text)["input_ids"], text
 
 
@@ -59,9 +59,9 @@ def test_t5s_tokenizer_gives_the_librarys_ids(tmp_path: Path) -> None:
 def test_white_space_at_the_ends_is_nothing_to_xlm_r(kind: str, tmp_path: Path) -> None:
     import sentencepiece
 
-    folder = layouts.make(kind, tmp_path / kind)
+    folder = hub_folders.make(kind, tmp_path / kind)
     ours = read_tokenizer(folder)
-    trained = sentencepiece.SentencePieceProcessor(model_proto=layouts.sentencepiece_model())
+    trained = sentencepiece.SentencePieceProcessor(model_proto=hub_folders.sentencepiece_model())
     for text, bare in SPACED.items():
         assert ours.encode(text).ids == ours.encode(bare).ids
         # The reading that the vocabulary was trained with.
@@ -70,7 +70,7 @@ def test_white_space_at_the_ends_is_nothing_to_xlm_r(kind: str, tmp_path: Path) 
 
 @pytest.fixture(scope="module")
 def tower(tmp_path_factory: pytest.TempPathFactory) -> Tower:
-    folder = layouts.make("bge-m3", tmp_path_factory.mktemp("models") / "bge")
+    folder = hub_folders.make("bge-m3", tmp_path_factory.mktemp("models") / "bge")
     return load_tower(read_folder(folder, "query"))
 
 
@@ -87,7 +87,7 @@ def test_spans_are_characters_of_the_text_as_it_is(tower: Tower) -> None:
 
 
 def test_lower_case_is_the_tokenizers_and_leaves_places_and_special_tokens(tmp_path: Path) -> None:
-    tower = load_tower(read_folder(layouts.make("cased-bert-lowered", tmp_path / "bert"), "query"))
+    tower = load_tower(read_folder(hub_folders.make("cased-bert-lowered", tmp_path / "bert"), "query"))
     upper, lower = tower.token_ids(["THE BUS", "the bus"])
     assert upper == lower
     # In lower case İ is two characters: what follows keeps its place.
@@ -101,7 +101,7 @@ def test_lower_case_is_the_tokenizers_and_leaves_places_and_special_tokens(tmp_p
 def test_texts_are_cut_from_the_side_that_the_folder_says(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 
-    folder = layouts.make("e5", tmp_path / "e5")
+    folder = hub_folders.make("e5", tmp_path / "e5")
     change(folder / "tokenizer_config.json", truncation_side="left")
     tower = load_tower(read_folder(folder, "query"))
     text = "the nurse drinks clean water before the rain comes " * 9
@@ -113,7 +113,7 @@ def test_texts_are_cut_from_the_side_that_the_folder_says(tmp_path: Path) -> Non
 
 def test_a_tokenizer_is_made_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLIR_CACHE", str(tmp_path / "cache"))
-    made = layouts.make("bge-m3", tmp_path / "bge"), layouts.make("e5", tmp_path / "e5")
+    made = hub_folders.make("bge-m3", tmp_path / "bge"), hub_folders.make("e5", tmp_path / "e5")
     expected = [normal_form(read_tokenizer(folder)) for folder in made]
     program = (
         "import json, sys; from pathlib import Path; "
@@ -131,7 +131,7 @@ def test_a_tokenizer_is_made_once_and_kept(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("broken", ["", "{}", '{"model": 3}', "not JSON"])
 def test_a_broken_tokenizer_is_one_line(broken: str, tmp_path: Path) -> None:
-    folder = layouts.make("e5", tmp_path / "e5")
+    folder = hub_folders.make("e5", tmp_path / "e5")
     (folder / "sentencepiece.bpe.model").unlink()
     (folder / "tokenizer.json").write_text(broken)
     with pytest.raises(ClirError, match=r"^cannot load the tokenizer in .*e5: .+$"):
