@@ -51,9 +51,10 @@ def parser() -> Parser:
     data = parser.add_argument_group("bitext")
     data.add_argument(
         "--bitext", nargs="+", required=True, metavar="SPEC",
-        help="A.en,A.sw (line-aligned), B.tmx, C.tsv (English, tab, foreign; or C.tsv:3,1 and C.tsv:source,target for "
-        "columns by number or by name in the header line), D.jsonl (texts under en and the language's code; or "
-        "D.jsonl:source,target); any of them gzipped; sw=SPEC names the language",
+        help="A.en,A.sw (line-aligned, English first; A.sw,A.en:sw,en says another order), B.tmx, C.tsv or C.csv "
+        "(English, foreign; or C.tsv:3,1 and C.tsv:source,target for columns by number or by name in the header line), "
+        "D.jsonl or D.parquet (texts under en and the language's code; or D.jsonl:source,target); any of them "
+        "compressed; sw=SPEC names the language",
     )  # fmt: skip
     data.add_argument("--language", nargs="+", default=[], metavar="CODE", help="of the bitext: one, or one a SPEC")
     data.add_argument("--held-out", nargs="+", default=[], metavar="ID|FILE", help="whose text is removed")
@@ -255,6 +256,9 @@ def _tell(reports: Mapping[str, Mapping[str, int]]) -> None:
 
     for step, counts in reports.items():
         dropped = [f"{count:,} {reason}" for reason, count in counts.items() if reason != "kept" and count]
+        if "kept" not in counts:
+            say(f"bitext, {step}: {'; '.join(dropped)}")
+            continue
         without = f" (without {', '.join(dropped)})" if dropped else ""
         say(f"bitext, {step}: {counts.get('kept', 0):,} pairs{without}")
 

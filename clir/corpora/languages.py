@@ -287,6 +287,16 @@ def language_tag(value: object, what: str) -> str:
     return _CODES.get(primary, primary)
 
 
+def named(value: str) -> str:
+    """The code of the language with this English name, whatever its case; "" if there is none."""
+    return _BY_NAME.get(" ".join(value.strip().lower().replace("_", " ").split()), "")
+
+
+def is_code(value: str) -> bool:
+    """Whether `value` is a code of a language that is known here, alone or with a script, region or variant."""
+    return _primary(value) in _CODES and _TAG.fullmatch(value.strip()) is not None
+
+
 def _primary(code: str) -> str:
     return code.strip().lower().replace("_", "-").partition("-")[0]
 

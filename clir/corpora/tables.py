@@ -48,7 +48,7 @@ def rows(handle: IO[str], path: str | Path, *, quoted: bool = False) -> Iterator
         text = line.rstrip("\r\n")
         if text and not text.isspace():
             cells = text.split("\t")
-            yield Row(f"{path}:{number}", [_unquoted(cell) for cell in cells] if quoted else cells)
+            yield Row(f"{path}:{number}", [unquoted(cell) for cell in cells] if quoted else cells)
 
 
 def is_quoted(lines: Iterable[str]) -> bool:
@@ -113,7 +113,8 @@ def chosen(names: Sequence[str], name: str, path: str | Path) -> str:
     return name
 
 
-def _unquoted(cell: str) -> str:
+def unquoted(cell: str) -> str:
+    """A cell without its quotes, doubled ones inside made single; as it is if it has none."""
     return cell[1:-1].replace('""', '"') if _QUOTED.fullmatch(cell) else cell
 
 
@@ -132,13 +133,29 @@ def _comma_separated(handle: IO[str], path: str | Path) -> Iterator[Row]:
         before = reader.line_num
 
 
+def parquet_names(path: Path) -> list[str]:
+    """The names of a Parquet file's columns; ClirError for a broken file."""
+    import pyarrow
+    import pyarrow.parquet
+
+    _check_parquet(path)
+    try:
+        return list(pyarrow.parquet.read_schema(path).names)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ClirError(f"{path} is not a whole Parquet file: {' '.join(str(error).split())}") from error
+
+
+def _check_parquet(path: Path) -> None:
+    with open(path, "rb") as handle:
+        if handle.read(len(PARQUET_MARK)) != PARQUET_MARK:
+            raise ClirError(f"{path} is not a Parquet file")
+
+
 def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     import pyarrow
     import pyarrow.parquet
 
-    with open(path, "rb") as handle:
-        if handle.read(len(PARQUET_MARK)) != PARQUET_MARK:
-            raise ClirError(f"{path} is not a Parquet file")
+    _check_parquet(path)
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:

@@ -12,7 +12,8 @@ from clir.support.errors import UsageError
 from clir.support.files import atomic_file, check_output
 
 Reports = dict[str, Report]
-"""What each step, in its order, kept and dropped."""
+"""What each step, in its order, kept and dropped; and, under TEXT, what was mended in the text that was read."""
+TEXT = "text"
 
 
 def training_pairs(
@@ -26,6 +27,7 @@ def training_pairs(
 ) -> tuple[list[Pair], Reports]:
     """The pairs of the bitext `specs` and, by step, how many were kept and dropped for which reason.
 
+    Under `text` stands how many had escapes, tags and the like (`Report.mended`), if any.
     `language_guess` is a part of the `cleaning`. `held_out` are ids of collections, or files: pairs with
     a side that is, or nearly is, one of their topics (in any language) or a sentence of their documents
     are removed. `dropped` is a file to write what was dropped to (`write_dropped`).
@@ -36,6 +38,8 @@ def training_pairs(
         check_output(dropped, [path for source in sources for path in source.paths], "--dropped")
     pairs, read = read_bitext_with_report(specs, language_codes)
     reports: Reports = {"read": read}
+    if read.mended:
+        reports[TEXT] = Report(read.mended)
     if cleaning:
         pairs, reports["cleaning"] = clean(pairs, language_guess=language_guess)
     if held_out:

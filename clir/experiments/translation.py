@@ -8,7 +8,7 @@ from typing import Any
 
 from clir.corpora.bitext import Pair
 from clir.experiments.search import Method, Sides
-from clir.experiments.training_data import training_pairs
+from clir.experiments.training_data import TEXT, training_pairs
 from clir.retrieval.psq import StructuredQueries
 from clir.retrieval.translation.table_source import ReadPairs
 from clir.retrieval.translation.translator import Translator
@@ -41,6 +41,8 @@ def bitext_reader(held_out: str) -> ReadPairs:
         pairs, reports = training_pairs(specs, [language], held_out=[held_out])
         kept: dict[str, Any] = {step: report["kept"] for step, report in reports.items() if "kept" in report}
         say("bitext of the table: " + ", ".join(f"{count:,} pairs after {step}" for step, count in kept.items()))
+        if text := reports.get(TEXT):
+            say("bitext of the table: " + "; ".join(f"{count:,} {what}" for what, count in text.items()))
         return pairs
 
     return read

@@ -251,7 +251,7 @@ def test_sides_of_different_length() -> None:
     with pytest.raises(ClirError, match=r"^a\.sw:3: no such line; .* length: a\.en has 4 lines, a\.sw has 2$"):
         read_bitext(["a.en,a.sw"], ["sw"])
     with pytest.raises(ClirError, match=r"differ in length: a\.sw has 2 lines, a\.en has 4$"):
-        read_bitext(["a.sw,a.en"], ["sw"])
+        read_bitext(["a.sw,a.en:en,sw"], ["sw"])
 
 
 @pytest.mark.parametrize(
