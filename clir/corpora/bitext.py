@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from clir.corpora import languages
 from clir.corpora.bitext_order import SAMPLE, check_columns, check_names, marked, say_if_exchanged
-from clir.corpora.escapes import MARK, without_escapes
+from clir.corpora.escapes import has_marks, without_escapes
 from clir.corpora.text import folded, without_controls
 from clir.support.compression import without_ending
 from clir.support.errors import ClirError, UsageError
@@ -116,7 +116,6 @@ def read_bitext_with_report(specs: Sequence[str], language_codes: Sequence[str] 
         raise UsageError("no bitext given")
     pairs: list[Pair] = []
     report = Report()
-    has_marks = MARK.search
     for source in parse_specs(specs, language_codes):
         before = len(pairs)
         for english, foreign in _sentences(source, report):

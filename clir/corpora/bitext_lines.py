@@ -42,8 +42,7 @@ def read_moses(english: Path, foreign: Path, language: str, report: Report, *, n
                     f"{english if one is None else foreign}:{number}: no such line; bitext sides differ in length: "
                     f"{english} has {lengths[0]:,} lines, {foreign} has {lengths[1]:,}{inside.hint()}"
                 )
-            # Of a line that ends in both, the carriage return is a part of the end.
-            if "\r" in one[:-2] or "\r" in other[:-2]:
+            if "\r" in one or "\r" in other:
                 inside.check(one, other, (english, foreign), number)
             if number == 1 and _are_names(one, other, (english, foreign), language, named, report):
                 continue
@@ -78,7 +77,7 @@ class _Returns:
         return f" ({self._first} has a carriage return inside: {_MIXED})" if self._first else ""
 
     def check(self, one: str, other: str, paths: tuple[Path, Path], number: int) -> None:
-        """Count a pair with carriage returns inside; ClirError if both sides have."""
+        """Count a pair with carriage returns inside, and not at the ends; ClirError if both sides have them."""
         returns = ["\r" in side.rstrip("\r\n") for side in (one, other)]
         if all(returns):
             raise ClirError(f"{paths[0]}:{number}: carriage returns inside the line, on both sides: {_MIXED}")
@@ -107,14 +106,14 @@ def read_table(path: Path, language: str, columns: tuple[str, str] | None, repor
         at, is_header = _positions(first, columns, language, commas, report)
         width = len(first.cells)
         if not is_header:
-            yield from _pair(first, at)
+            yield _pair(first, at)
         for row in rows:
             if commas and len(row.cells) > width:
                 raise ClirError(
                     f"{row.where}: {len(row.cells)} columns, not the {width} of the first row: a text with a comma "
                     "in it stands in quotes"
                 )
-            yield from _pair(row, at)
+            yield _pair(row, at)
 
 
 def _quoted(path: Path, report: Report) -> bool:
@@ -127,6 +126,7 @@ def _quoted(path: Path, report: Report) -> bool:
 
 
 def _rows(lines: Iterator[str], path: Path, quoted: bool, report: Report) -> Iterator[Row]:
+    name = str(path)
     for number, line in enumerate(lines, 1):
         text = line.rstrip("\r\n")
         if "\r" in text:
@@ -134,19 +134,18 @@ def _rows(lines: Iterator[str], path: Path, quoted: bool, report: Report) -> Ite
                 raise ClirError(f"{path}:{number}: carriage returns inside the line, between rows: {_MIXED}")
             report.mended[RETURNS] += 1
         cells = text.split("\t")
-        yield Row(f"{path}:{number}", [tables.unquoted(cell) for cell in cells] if quoted else cells)
+        yield Row(f"{name}:{number}", [tables.unquoted(cell) for cell in cells] if quoted else cells)
 
 
-def _pair(row: Row, at: tuple[int, int]) -> Sentences:
+def _pair(row: Row, at: tuple[int, int]) -> tuple[str, str]:
     where, cells = row
     if at[0] < len(cells) and at[1] < len(cells):
-        yield cells[at[0]], cells[at[1]]
-    elif cells == [""] or (len(cells) == 1 and cells[0].isspace()):
-        yield "", ""
-    elif len(cells) == 1:
+        return cells[at[0]], cells[at[1]]
+    if cells == [""] or (len(cells) == 1 and cells[0].isspace()):
+        return "", ""
+    if len(cells) == 1:
         raise ClirError(f"{where}: no tab; a line of bitext is: English, tab, translation")
-    else:
-        raise ClirError(f"{where}: {len(cells)} columns; column {max(at) + 1} is missing")
+    raise ClirError(f"{where}: {len(cells)} columns; column {max(at) + 1} is missing")
 
 
 def _positions(

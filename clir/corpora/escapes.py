@@ -20,8 +20,6 @@ _MOSES = {"bar;": "|", "bra;": "[", "ket;": "]"}
 _JOINER = re.compile(r"(?<=\w) @([-/,.:])@ (?=\w)")
 _TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9:-]*(?:\s+[A-Za-z:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'>]+))*\s*/?>")
 _SUBWORD = re.compile(r"\w@@(?: |$)")
-MARK = re.compile("[&<@]")
-"""A character that every escape, joiner and tag has: a quick look."""
 
 
 def unescaped(text: str) -> str:
@@ -39,6 +37,12 @@ def _meant(reference: re.Match[str]) -> str:
     if name[0] == "#":
         return html.unescape(reference[0])
     return html.entities.html5.get(name) or _MOSES.get(name) or reference[0]
+
+
+def has_marks(text: str) -> bool:
+    """Whether `text` has a character that every escape, joiner and tag has: a quick look."""
+    # Three searches for a character take a tenth of the time of one for a class of characters.
+    return "&" in text or "<" in text or "@" in text
 
 
 def without_escapes(text: str, found: set[str]) -> str:
