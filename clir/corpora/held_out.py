@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from clir.corpora import tables
 from clir.corpora.collection import Collection, WithTopicFields
 from clir.corpora.documents import begins_with_doc, document_files
+from clir.corpora.escapes import unescaped
 from clir.corpora.formats import form_of_name
 from clir.corpora.registry import open_collection
-from clir.corpora.tables import records
 from clir.corpora.trec_documents import trec_documents
 from clir.support.files import open_text
 from clir.support.json_records import json_records
@@ -53,8 +54,8 @@ def _topic_texts(collection: Collection) -> Iterator[str]:
 def _file_texts(name: str) -> Iterator[str]:
     for path in document_files(name):
         form = form_of_name(path)
-        if form == "columns":
-            for _, record in records(path, "held-out text"):
+        if form == "columns" and tables.is_parquet(path):
+            for _, record in tables.records(path, "held-out text"):
                 yield from _strings(record)
             continue
         as_documents = form in (None, "markup") and begins_with_doc(path)
@@ -66,18 +67,17 @@ def _file_texts(name: str) -> Iterator[str]:
                 for _, document in trec_documents(lines, path):
                     yield from (document["title"], document["text"])
             else:
-                yield from (_MARKUP.sub(" ", text) for line in lines for text in _columns(line))
-
-
-def _columns(line: str) -> list[str]:
-    columns = line.rstrip("\r\n").split("\t")
-    return columns[1:] or columns
+                # Quotes of a table with tabs do no harm: texts are compared without punctuation. A first column is an
+                # id, but for CSV, where the header says what it is: there it does no harm to compare it too.
+                for _, cells in tables.rows(lines, path):
+                    texts = cells if form == "columns" else cells[1:] or cells
+                    yield from (unescaped(_MARKUP.sub(" ", text)) for text in texts)
 
 
 def _strings(value: Any) -> Iterator[str]:
     """Every string in a JSON value, keys apart."""
     if isinstance(value, str):
-        yield value
+        yield unescaped(value)
     elif isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
             yield from _strings(part)

@@ -28,9 +28,9 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-def is_table(path: str | Path) -> bool:
-    """Whether a file's name says that it is a table with named columns: `.csv` or `.parquet`, compressed or not."""
-    return without_ending(path).lower().endswith((CSV, PARQUET))
+def is_parquet(path: str | Path) -> bool:
+    """Whether a file's name says that it is a Parquet file."""
+    return without_ending(path).lower().endswith(PARQUET)
 
 
 def rows(handle: IO[str], path: str | Path, *, quoted: bool = False) -> Iterator[Row]:
@@ -77,7 +77,7 @@ def records(path: str | Path, what: str) -> Iterator[tuple[str, dict[str, Any]]]
     a column that is named twice, and a broken file.
     """
     path = existing(path, what)
-    if without_ending(path).lower().endswith(PARQUET):
+    if is_parquet(path):
         yield from _parquet(path)
         return
     with open_text(path, what) as handle:

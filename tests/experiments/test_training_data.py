@@ -1,7 +1,11 @@
 """The pairs of a training: read, cleaned, without what is held out, and every pair accounted for."""
 
+import bz2
+import json
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from clir.corpora.bitext import Pair
@@ -169,3 +173,41 @@ def test_files_of_ones_own_are_held_out(tmp_path):
     pairs, reports = training_pairs([own], ["sw"], held_out=names, cleaning=False)
     assert [pair.english for pair in pairs] == [PAIRS[2][0]]
     assert reports["leakage"] == {"kept": 1, "english is in the test": 3, "foreign is in the test": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("q.csv", 'qid,text\nq1,"How deep, if at all, is the old well?"\n'),
+        ("q.tsv", 'q1\t"How deep, if at all, is the ""old"" well?"\r'),
+        ("q.json", '[{"qid": "q1",\n "text": "How deep, if at all, is the old well?"}]'),
+        ("q.xml", "<top>\n<title> How deep, &quot;if at all&quot;, is the old well? </title>\n</top>\n"),
+    ],
+)
+def test_held_out_files_as_people_have_them(name, text, tmp_path):
+    (tmp_path / name).write_text(text, newline="")
+    (tmp_path / f"{name}.bz2").write_bytes(bz2.compress(text.encode()))
+    own = table(tmp_path / "a.tsv", (("How deep, if at all, is the old well?", "a b"), PAIRS[2]))
+    for held_out in (name, f"{name}.bz2"):
+        _, reports = training_pairs([own], ["sw"], held_out=[str(tmp_path / held_out)], cleaning=False)
+        assert reports["leakage"] == {"kept": 1, "english is in the test": 1}
+
+
+def test_a_parquet_file_is_held_out(tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table({"qid": ["q1"], "text": [PAIRS[0][0]]}), tmp_path / "q.parquet")
+    own = table(tmp_path / "a.tsv", PAIRS[1:3])
+    pairs, _ = training_pairs([own], ["sw"], held_out=[str(tmp_path / "q.parquet")], cleaning=False)
+    assert [pair.english for pair in pairs] == [PAIRS[2][0]]
+
+
+def test_what_was_mended_in_the_text_is_a_step_of_its_own(tmp_path):
+    own = table(tmp_path / "a.tsv", (("source", "target"), ("Tom &amp; Amina went.", "<b>Tom</b> alienda."), PAIRS[2]))
+    pairs, reports = training_pairs([own], ["sw"])
+    assert pairs[0].english == "Tom & Amina went."
+    assert reports["read"] == {"kept": 2}
+    assert reports["text"] == {
+        "header lines, left out": 1,
+        "pairs with escapes (as &quot;), undone": 1,
+        "pairs with tags (as <b>), kept": 1,
+    }
+    assert json.loads(json.dumps(reports))["text"] == dict(reports["text"]), "as the manifest has it"

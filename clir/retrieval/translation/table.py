@@ -17,15 +17,18 @@ import polars as pl
 from clir.corpora.bitext import Pair
 from clir.corpora.languages import language as canonical
 from clir.corpora.languages import same_language
+from clir.corpora.tables import is_quoted, unquoted
 from clir.retrieval.translation.model1 import ITERATIONS, Floats, Integers, Model1, learn_model1
 from clir.retrieval.translation.words import keyed, keys
+from clir.support.compression import packing, without_ending
 from clir.support.errors import ClirError, UsageError
 from clir.support.files import atomic_file, open_text
 from clir.support.manifest import manifest_beside, manifest_path, read_manifest
 
 KIND = "translation table"
 HEADER = ("source", "target", "probability")
-ENDINGS = (".tsv", ".tsv.gz")
+ENDING = ".tsv"
+"""How a table's name ends; behind it may stand how the file is compressed."""
 # A translation that is less likely than this is not kept, nor are more than this many of a word.
 THRESHOLD = 1e-4
 MOST = 64
@@ -182,37 +185,50 @@ def pairs_digest(pairs: Sequence[Pair]) -> str:
 def write_table(table: TranslationTable, path: str | Path) -> None:
     """Write `table` as lines `source<TAB>target<TAB>probability` under a header, and its manifest beside it.
 
-    `path` ends in .tsv or .tsv.gz. Both appear whole or not at all.
+    `path` ends in .tsv, or in .tsv.gz or another way of compression. Both appear whole or not at all.
     """
-    import gzip
-
-    if not str(path).endswith(ENDINGS):
-        raise UsageError(f"{path}: a translation table is a {' or '.join(ENDINGS)} file")
+    if not _is_named_like_table(path):
+        raise UsageError(f"{path}: a translation table is a .tsv or .tsv.gz file")
     text = table.frame.write_csv(separator="\t", quote_style="never").encode("utf-8")
-    if str(path).endswith(".gz"):
-        text = gzip.compress(text, mtime=0)
-    with manifest_beside(path, **table.about), atomic_file(path) as handle:
-        handle.write(text)
+    with manifest_beside(path, **table.about), atomic_file(path) as handle, packing(handle, path) as packed:
+        packed.write(text)
+
+
+def _is_named_like_table(path: str | Path) -> bool:
+    return without_ending(path).lower().endswith(ENDING)
 
 
 def is_table(path: str | Path) -> bool:
     """Whether `path` is a file whose first line is a translation table's header."""
-    if not os.path.isfile(path) or not str(path).endswith(ENDINGS):
-        return False
-    with open_text(path, "translation table") as lines:
-        return tuple(lines.readline().rstrip("\r\n").split("\t")) == HEADER
+    return _first_line(path) == HEADER
 
 
 def lacks_header(path: str | Path) -> bool:
     """Whether `path` is a file that begins like a table of probabilities, but without the header."""
-    if not os.path.isfile(path) or not str(path).endswith(ENDINGS):
-        return False
-    with open_text(path, "translation table") as lines:
-        first = lines.readline().rstrip("\r\n").split("\t")
+    first = _first_line(path)
     try:
         return len(first) == len(HEADER) and 0 < float(first[2]) <= 1
     except ValueError:
         return False
+
+
+def _first_line(path: str | Path) -> tuple[str, ...]:
+    """The cells of the first line of a file that is named like a table; none of any other."""
+    if not os.path.isfile(path) or not _is_named_like_table(path):
+        return ()
+    with open_text(path, "translation table") as lines:
+        return _cells(lines.readline(), quoted=True)
+
+
+def _cells(line: str, *, quoted: bool) -> tuple[str, ...]:
+    cells = line.rstrip("\r\n").split("\t")
+    return tuple(unquoted(cell) if quoted else cell for cell in cells)
+
+
+def _is_quoted(path: str | Path) -> bool:
+    """Whether the cells of a table are in quotes, as CSV has them: its header's are, or some show it."""
+    with open_text(path, "translation table") as lines:
+        return next(lines, "").startswith('"') or is_quoted(lines)
 
 
 def read_table(path: str | Path, source: str, target: str = "en") -> TranslationTable:
@@ -230,14 +246,15 @@ def read_table(path: str | Path, source: str, target: str = "en") -> Translation
         if said is not None and not same_language(said, asked):
             made = f"from {about['source']} to {about['target']}"
             raise UsageError(f"{path} translates {made}, not from {source!r} to {target!r}")
+    quoted = os.path.isfile(path) and _is_quoted(path)
     rows: list[tuple[str, str, float]] = []
     seen: set[tuple[str, str]] = set()
     with open_text(path, "translation table") as lines:
         for number, line in enumerate(lines, 1):
             if number == 1:
-                _check_header(line, path)
+                _check_header(_cells(line, quoted=quoted), path)
                 continue
-            row = _row(line, f"{path}:{number}")
+            row = _row(_cells(line, quoted=quoted), f"{path}:{number}")
             if row[:2] in seen:
                 raise ClirError(f"{path}:{number}: {row[0]} with the translation {row[1]} is there twice")
             seen.add(row[:2])
@@ -248,13 +265,12 @@ def read_table(path: str | Path, source: str, target: str = "en") -> Translation
     return TranslationTable(_sorted(frame), source, target, about)
 
 
-def _check_header(line: str, path: str | Path) -> None:
-    if tuple(line.rstrip("\r\n").split("\t")) != HEADER:
+def _check_header(cells: tuple[str, ...], path: str | Path) -> None:
+    if cells != HEADER:
         raise ClirError(f"{path}:1: the first line of a translation table is: {', tab, '.join(HEADER)}")
 
 
-def _row(line: str, where: str) -> tuple[str, str, float]:
-    columns = line.rstrip("\r\n").split("\t")
+def _row(columns: tuple[str, ...], where: str) -> tuple[str, str, float]:
     if len(columns) != len(HEADER) or not columns[0].strip() or not columns[1].strip():
         raise ClirError(f"{where}: a line of a translation table is: {', tab, '.join(HEADER)}")
     try:

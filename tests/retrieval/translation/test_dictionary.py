@@ -1,6 +1,8 @@
 """Dictionaries: what is read from TEI and from tables, and which translations of a text they give."""
 
+import bz2
 import gzip
+import lzma
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,38 @@ def test_bad_dictionaries_are_refused(name: str, text: str, message: str, tmp_pa
 def test_missing_dictionary() -> None:
     with pytest.raises(UsageError, match=r"^dictionary not found: none.tei$"):
         DictionaryTranslator("none.tei", "sw")
+
+
+@pytest.mark.parametrize("name", ["d.tsv.bz2", "d.txt.xz", "d.TSV.gz"])
+def test_compressed_tables(name: str, tmp_path: Path) -> None:
+    packer = {"2": bz2.compress, "x": lzma.compress, "g": gzip.compress}[name[-1] if name[-1] == "2" else name[-2]]
+    (tmp_path / name).write_bytes(packer(b"paka\tcat\n"))
+    assert read_dictionary(tmp_path / name).entries == {"paka": ("cat",)}
+
+
+def test_carriage_returns_and_quotes(tmp_path: Path) -> None:
+    (tmp_path / "d.tsv").write_bytes(b"paka\tcat\rmbwa\tdog\r")
+    assert read_dictionary(tmp_path / "d.tsv").entries == {"paka": ("cat",), "mbwa": ("dog",)}
+    (tmp_path / "d.tsv").write_text('paka\t"the ""cat"""\nmbwa\tdog\n')
+    assert read_dictionary(tmp_path / "d.tsv").entries == {"paka": ("the cat",), "mbwa": ("dog",)}
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [("sw\ten", "sw"), ("Swahili\tEnglish", "sw"), ("word\ttranslation", None), ("english\tswahili", "en")],
+)
+def test_a_header_is_no_entry(
+    header: str, language: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "d.tsv").write_text(f"# kamusi\n{header}\npaka\tcat\n")
+    assert read_dictionary(tmp_path / "d.tsv") == Dictionary({"paka": ("cat",)}, language)
+    assert "d.tsv:2: a header line (" in capsys.readouterr().err
+    if language == "en":
+        with pytest.raises(UsageError, match=r"translates from 'en', not from 'sw'"):
+            DictionaryTranslator(tmp_path / "d.tsv", "sw")([Topic("1", "paka")])
+
+
+@pytest.mark.parametrize("entry", ["kiingereza\tEnglish", "English\tKiingereza", "neno\tword", "word\tneno"])
+def test_a_first_entry_is_not_lost(entry: str, tmp_path: Path) -> None:
+    (tmp_path / "d.tsv").write_text(f"{entry}\npaka\tcat\n")
+    assert len(read_dictionary(tmp_path / "d.tsv").entries) == 2

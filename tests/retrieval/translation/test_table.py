@@ -66,7 +66,7 @@ def test_unlikely_translations_are_left_out() -> None:
         learn_table(PAIRS, threshold=2)
 
 
-@pytest.mark.parametrize("name", ["sw-en.tsv", "sw-en.tsv.gz"])
+@pytest.mark.parametrize("name", ["sw-en.tsv", "sw-en.tsv.gz", "sw-en.tsv.xz", "sw-en.tsv.zst"])
 def test_written_tables_read_back(name: str, tmp_path: Path) -> None:
     table = learn_table(PAIRS)
     write_table(table, tmp_path / name)
@@ -136,3 +136,11 @@ def test_a_table_without_its_header_is_not_taken_for_bitext(tmp_path: Path) -> N
         table_source(str(tmp_path / "t.tsv"), "sw", "en")
     (tmp_path / "b.tsv").write_text("water\tmaji\tCC-BY 2.0\n")
     assert table_source(str(tmp_path / "b.tsv"), "sw", "en").table().frame["source"].to_list() == ["maji"]
+
+
+def test_tables_with_quotes_and_carriage_returns(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_bytes(b'"source"\t"target"\t"probability"\r"paka"\t"cat"\t"0.5"\r')
+    assert is_table(tmp_path / "t.tsv")
+    assert read_table(tmp_path / "t.tsv", "sw")["paka"] == [Alternative("cat", 0.5)]
+    (tmp_path / "t.tsv").write_text('source\ttarget\tprobability\npaka\t"the ""cat"""\t.5\n')
+    assert read_table(tmp_path / "t.tsv", "sw")["paka"] == [Alternative('the "cat"', 0.5)]
