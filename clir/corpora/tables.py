@@ -54,19 +54,23 @@ def rows(handle: IO[str], path: str | Path, *, quoted: bool = False) -> Iterator
 def is_quoted(lines: Iterable[str]) -> bool:
     """Whether the cells of lines with tabs are in quotes as CSV has them, as spreadsheets and pandas write them.
 
-    They are if some cell is in quotes with doubled quotes inside, and no cell begins with a quote that is not closed
-    at the cell's end: one such line shows that quotes are text.
+    They are if some cell is in quotes with doubled quotes inside, or all cells of several lines are in quotes, and no
+    cell begins with a quote that is not closed at the cell's end: one such line shows that quotes are text.
     """
-    doubled = False
+    doubled, every, many = False, True, 0
     for line in lines:
         if '"' not in line:
+            every = every and line.isspace()
             continue
+        many += 1
         for cell in line.rstrip("\r\n").split("\t"):
             if cell.startswith('"'):
                 if not _QUOTED.fullmatch(cell):
                     return False
                 doubled = doubled or '""' in cell[1:-1]
-    return doubled
+            else:
+                every = False
+    return doubled or (every and many > 1)
 
 
 def records(path: str | Path, what: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -233,6 +233,13 @@ def test_quotes_of_csv_in_a_table_with_tabs(capsys: pytest.CaptureFixture[str]) 
     assert not report.mended
 
 
+def test_all_cells_in_quotes() -> None:
+    write("c.tsv", '"en"\t"sw"\n"The well is deep."\t"Kisima ni kirefu."\n"Bring the water."\t"Lete maji."\n')
+    assert read_bitext(["sw=c.tsv"]) == PAIRS[:2]
+    write("c.tsv", '"The well is deep."\t"Kisima ni kirefu."\n"Bring the water."\tLete maji.\n')
+    assert read_bitext(["sw=c.tsv"])[1] == Pair('"Bring the water."', "Lete maji.", "sw")
+
+
 def test_of_a_pipe_quotes_are_text() -> None:
     os.mkfifo("c.tsv")
     writer = threading.Thread(target=write, args=("c.tsv", f'"{QUOTES}"\tAlisema njoo.\n'))
