@@ -213,6 +213,11 @@ def test_bad_bitext(refusal, desk, minilm, file, content, message):
     assert message in refusal(desk, *train(minilm, "student", "--bitext", specification), status=1)
 
 
+def test_sides_in_the_wrong_order_are_refused_before_the_models_are_read(refusal, desk, minilm):
+    message = refusal(desk, *train(minilm, "student", "--bitext", "sw=text.sw,text.en"), status=2)
+    assert "English comes first: write sw=text.en,text.sw; if text.sw is English all the same, write " in message
+
+
 def test_an_output_that_cannot_be_is_said_before_the_models_are_read(refusal, desk, minilm):
     assert "cannot write text.en/student" in refusal(desk, *train(minilm, "text.en/student"), status=1)
 

@@ -74,6 +74,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object], bytes]] = {
         '{"id": "d1", "contents": "dogs é"}\n{"_id": "d2", "title": "cats", "text": "\\ud83d\\ude00"}\n'.encode(),
     ),
     "bitext, table": ("b.tsv", bitext, "dog\tmbwa\ncat\tpaka é\n".encode()),
+    "bitext, CSV": ("b.csv", bitext, 'dog,mbwa\n"cat, ""x""",paka é\n'.encode()),
     "bitext, JSON": ("b.jsonl", bitext, b'{"translation": {"en": "dog", "sw": "mbwa"}}\n{"en": "cat", "sw": "paka"}\n'),
     "bitext, TMX": ("b.tmx", bitext, TMX),
     "bitext, Moses": ("b.en", moses, b"one\ntwo\n"),
