@@ -28,9 +28,10 @@ MARKS = {
     ".zip": b"PK\x03\x04",
 }
 ENDINGS = tuple(MARKS)
-# Text and numbers pack to a tenth or so, the formats themselves can do a thousandth and less. This much is unpacked in
+# Text packs to a tenth or so, published topics of term weights to a four-hundredth, and the formats themselves can do a
+# thousandth and less. This much is unpacked in
 # any case.
-RATIO, FREE = 200, 64 << 20
+RATIO, FREE = 500, 64 << 20
 BLOCK = 1 << 18
 # How much of a compressed file is unpacked at once: to tens of megabytes at the most, by each format's best ratio.
 STEPS = {".gz": 1 << 15, ".bz2": 1 << 11, ".xz": 1 << 12, ".zst": 1 << 11}
