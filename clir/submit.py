@@ -52,7 +52,9 @@ def parser() -> Parser:
         "topics too; documents that are not on this machine are not downloaded",
     )  # fmt: skip
     parser.add_argument("--output", metavar="ARCHIVE", help="the archive to write")
-    parser.add_argument("--metadata", metavar="FILE", help="a YAML file with what the leaderboard asks about the runs")
+    parser.add_argument(
+        "--metadata", metavar="FILE", help="a YAML file (or .json) with what the leaderboard asks about the runs"
+    )
     parser.add_argument("--id", help="the submission's id, where the leaderboard wants one")
     parser.add_argument("--team", help="the team's name")
     parser.add_argument("--contact", help="an address to write to")
@@ -84,7 +86,7 @@ def work(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace, board: Leaderboard) -> None:
     from clir.submission.archive import unpacked
-    from clir.submission.findings import Findings
+    from clir.submission.findings import SHOWN, Findings
     from clir.submission.metadata import check_run_entries, fields_of, run_fields_of
     from clir.support.errors import UsageError
 
@@ -110,10 +112,12 @@ def _check(options: argparse.Namespace, board: Leaderboard) -> None:
             faults.append(about)
         _show(options, board, reports, faults)
         return
-    layout = Findings(options.archive, dict(board.levels), None)
+    # What a stranger wrote can have any number of faults.
+    shown = None if options.all else SHOWN
+    layout = Findings(options.archive, dict(board.levels), shown)
     with unpacked(board, options.archive, layout) as (runs, packed):
         if packed is not None:
-            about = Findings(packed.name, dict(board.levels), None)
+            about = Findings(packed.name, dict(board.levels), shown)
             fields_of(board, packed, {}, about)
         reports, together = _checked(options, board, runs, packed or description)
         if packed is not None:

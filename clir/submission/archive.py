@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import hashlib
-import lzma
 import re
 import shutil
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
@@ -23,17 +20,17 @@ from clir.runs.trec import read_run
 from clir.submission.check import RunReport, RunToCheck
 from clir.submission.findings import Findings
 from clir.submission.leaderboard import Leaderboard
+from clir.submission.members import called, is_safe, members_of, naming_faults
 from clir.submission.metadata import Description, description_of, listed_runs, packed_description, rendered
-from clir.submission.reading import BROKEN, ENDINGS, compression_of, open_unzipped
-from clir.support.errors import ClirError, UsageError
+from clir.submission.reading import compression_of
+from clir.support.compression import BrokenCompression, NotUnpacked, open_unpacked, packing, without_ending
+from clir.support.errors import ClirError, UsageError, quoted
 from clir.support.files import READ_BLOCK, atomic_file, existing, sha256_of_file
 
 ARCHIVE_ENDINGS = {"tar.gz": (".tar.gz", ".tgz"), "zip": (".zip",)}
 _MODE = 0o644
-# The flag of a zip file's encrypted member.
-_ENCRYPTED = 1
-# What reading a broken archive raises; RuntimeError is zipfile's word for compressions that it does not know.
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError)
+# A description of a thousand runs takes a third of this.
+_LONGEST_DESCRIPTION = 1 << 20
 # The first date that a zip file can hold.
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -109,32 +106,28 @@ def unpacked(board: Leaderboard, path: str | Path, findings: Findings) -> Iterat
     if path.is_dir():
         raise UsageError(f"archive is a folder, not a file: {path}")
     with tempfile.TemporaryDirectory() as folder:
-        try:
+        with naming_faults(path):
             contents = _read(board, path, Path(folder), findings)
-        except _BROKEN as error:
-            # A full disk, say, is no fault of the archive.
-            if isinstance(error, OSError) and error.errno is not None:
-                raise ClirError(f"cannot unpack {path}: {error.strerror or error}") from error
-            raise ClirError(f"{path} is not a whole archive that can be read: {error}") from error
         yield contents
 
 
 def _read(board: Leaderboard, path: Path, folder: Path, findings: Findings) -> Contents:
-    runs, description = [], None
+    runs, descriptions = [], []
     run_shape, metadata_shape = _shape(board.archive.run, board), _shape(board.archive.metadata, board)
     ids = set()
     seen: set[PurePosixPath] = set()
-    for number, (name, handle) in enumerate(_members(path, board, findings)):
+    for number, (name, handle) in enumerate(members_of(path, board.archive.format, findings)):
         if PurePosixPath(name) in seen:
-            findings.add("archive", None, f"{name} is in it more than once: only the first is looked at")
+            findings.add("archive", None, f"{called(name)} is in it more than once: only the first is looked at")
             continue
         seen.add(PurePosixPath(name))
-        if not _is_safe(name) or handle is None:
-            findings.add("archive", None, f"{name!r} is not a plain file below the archive's root: it is not unpacked")
+        if handle is None or not is_safe(name):
+            why = "is not a plain file below the archive's root, or has an odd name: it is not unpacked"
+            findings.add("archive", None, f"{called(name)} {why}")
             continue
         inside = f"{findings.file}!{name}"
         if match := metadata_shape.fullmatch(name):
-            description = description_of(handle.read(), inside)
+            descriptions.append(_description(handle, name, inside, board, findings))
         elif match := run_shape.fullmatch(name):
             taken = folder / f"{number}" / PurePosixPath(name).name
             taken.parent.mkdir()
@@ -143,19 +136,40 @@ def _read(board: Leaderboard, path: Path, folder: Path, findings: Findings) -> C
             runs.append(RunToCheck(taken, match.groupdict().get("part"), inside))
             _check_compression(taken, name, inside, findings)
         else:
-            findings.add("archive", None, f"{name} is not one of {board.archive.run} and {board.archive.metadata}")
+            findings.add(
+                "archive", None, f"{called(name)} is not one of {board.archive.run} and {board.archive.metadata}"
+            )
             continue
         ids.add(match.groupdict().get("id"))
-    if description is None:
+    if not descriptions:
         findings.add("archive", None, f"there is no {board.archive.metadata} in it")
     if not runs:
         findings.add("archive", None, f"there is no run ({board.archive.run}) in it")
     if len(ids) > 1:
         findings.add("archive", None, f"its files are for several submissions: {', '.join(sorted(map(str, ids)))}")
+    description = descriptions[-1] if descriptions else None
     if description is None:
         return Contents(runs, None)
     _check_sums(runs, description, findings)
     return Contents(runs, packed_description(description))
+
+
+def _description(
+    handle: IO[bytes], name: str, inside: str, board: Leaderboard, findings: Findings
+) -> Description | None:
+    """What the archive's metadata says; None where it cannot be read, which is reported."""
+    data = handle.read(_LONGEST_DESCRIPTION + 1)
+    if len(data) > _LONGEST_DESCRIPTION:
+        findings.add("metadata", None, f"{name} has more than {_LONGEST_DESCRIPTION >> 20} MiB: it is not read")
+        return None
+    try:
+        return replace(description_of(data.decode("utf-8"), name, board.metadata.format), name=inside)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        findings.add("metadata", None, f"{name}:{line}: not UTF-8: {error.reason}")
+    except ClirError as error:
+        findings.add("metadata", None, str(error))
+    return None
 
 
 def _check_sums(runs: Sequence[RunToCheck], description: Description, findings: Findings) -> None:
@@ -166,45 +180,20 @@ def _check_sums(runs: Sequence[RunToCheck], description: Description, findings: 
         name = (run.name or "").rpartition("!")[2]
         digest = hashlib.sha256()
         try:
-            with open_unzipped(run.path) as handle:
+            with open_unpacked(run.path) as handle:
                 while block := handle.read(READ_BLOCK):
                     digest.update(block)
-        except BROKEN:
+        except (BrokenCompression, NotUnpacked):
             # The check of the run says so.
             continue
         if sums.get(name, digest.hexdigest()) != digest.hexdigest():
             findings.add("archive", None, f"{name} is not the run that was packed: its metadata has another sha256")
 
 
-def _members(path: Path, board: Leaderboard, findings: Findings) -> Iterator[tuple[str, IO[bytes] | None]]:
-    """Every file in an archive, by name; None for what is no plain file."""
-    kind = "zip" if zipfile.is_zipfile(path) else "tar.gz" if tarfile.is_tarfile(path) else None
-    if kind is None:
-        raise ClirError(f"{path} is neither a zip file nor a tar file")
-    if kind != board.archive.format or (kind == "tar.gz" and compression_of(path) != "gz"):
-        findings.add("archive", None, f"it is not a {board.archive.format} file")
-    if kind == "zip":
-        with zipfile.ZipFile(path) as archive:
-            for one in archive.infolist():
-                if one.flag_bits & _ENCRYPTED:
-                    raise zipfile.BadZipFile(f"{one.filename} is encrypted")
-                if not one.is_dir():
-                    with archive.open(one) as handle:
-                        yield one.filename, handle
-        return
-    with tarfile.open(path) as archive:
-        for member in archive:
-            if not member.isdir():
-                yield member.name.removeprefix("./"), archive.extractfile(member) if member.isfile() else None
-        # The archive ends before the compression does, whose checksum is its last word.
-        while archive.fileobj is not None and archive.fileobj.read(READ_BLOCK):
-            pass
-
-
 def _check_compression(taken: Path, name: str, inside: str, findings: Findings) -> None:
-    wanted = _ending(name)
-    if ENDINGS[compression_of(taken)] != wanted:
-        findings.add("archive", None, f"{inside} is compressed as {compression_of(taken)}, not as its name says")
+    found = compression_of(taken)
+    if f".{found}" != (_ending(name) or ".none"):
+        findings.add("archive", None, f"{inside} is compressed as {found}, not as its name says")
 
 
 def _shape(template: str, board: Leaderboard) -> re.Pattern[str]:
@@ -221,22 +210,15 @@ def _shape(template: str, board: Leaderboard) -> re.Pattern[str]:
     return re.compile(shape)
 
 
-def _is_safe(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    return bool(parts) and parts[0] != "/" and ".." not in parts and "\\" not in name and ":" not in parts[0]
-
-
 def _words(report: RunReport, id: str | None, team: str | None) -> dict[str, str]:
-    name = report.run.file_name
-    for ending in (".gz", ".bz2"):
-        name = name.removesuffix(ending)
+    name = without_ending(report.run.file_name)
     return {"id": id or "", "part": report.part or "", "tag": report.tag or "", "file": name, "team": team or ""}
 
 
 def _expanded(template: str, words: Mapping[str, str]) -> str:
     name = template.format(**words)
-    if not _is_safe(name):
-        raise ClirError(f"{name!r} is no path for a file in an archive")
+    if not is_safe(name):
+        raise ClirError(f"{quoted(name)} cannot be the path of a file in an archive: use another tag, id or team")
     return name
 
 
@@ -244,7 +226,7 @@ def _write_plain(board: Leaderboard, report: RunReport, path: Path) -> None:
     """The run in the leaderboard's form, not compressed."""
     with open(path, "wb") as copy:
         if report.form == board.form:
-            with open_unzipped(Path(report.run.path)) as handle:
+            with open_unpacked(Path(report.run.path)) as handle:
                 shutil.copyfileobj(handle, copy, READ_BLOCK)
         else:
             run = read_run(report.run.path)
@@ -262,7 +244,7 @@ def _listed(name: str, report: RunReport, plain: Path, fields: Mapping[str, str]
 
 
 def _ending(name: str) -> str:
-    return next((ending for ending in ENDINGS.values() if ending and name.endswith(ending)), "")
+    return name[len(without_ending(name)) :]
 
 
 def _compressed(plain: Path, name: str) -> Path:
@@ -270,23 +252,17 @@ def _compressed(plain: Path, name: str) -> Path:
     if not ending:
         return plain
     packed = plain.with_name(plain.name + ending)
-    with (
-        open(plain, "rb") as handle,
-        open(packed, "wb") as raw,
-        _unnamed_gzip(raw) if ending == ".gz" else bz2.open(raw, "wb") as zipped,
-    ):
+    with open(plain, "rb") as handle, open(packed, "wb") as raw, packing(raw, packed.name) as zipped:
         shutil.copyfileobj(handle, zipped, READ_BLOCK)
     plain.unlink()
     return packed
 
 
-def _unnamed_gzip(raw: IO[bytes]) -> gzip.GzipFile:
-    # No name and no time inside: the same content gives the same bytes.
-    return gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)
-
-
 def _write_tar(members: Mapping[str, Path], handle: IO[Any]) -> None:
-    with _unnamed_gzip(handle) as zipped, tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    with (
+        packing(handle, "archive.tar.gz") as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
         for name in sorted(members):
             member = tarfile.TarInfo(name)
             member.size, member.mode = members[name].stat().st_size, _MODE

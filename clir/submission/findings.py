@@ -19,7 +19,7 @@ class Kind(NamedTuple):
 
 KINDS: dict[str, Kind] = {
     "file-name": Kind("warning", "the file's name has other characters than the leaderboard takes"),
-    "compression": Kind("error", "a compression that is not taken, or a file that is no whole gzip or bzip2 file"),
+    "compression": Kind("error", "a compression that is not taken, is not whole, or unpacks to too much"),
     "file-empty": Kind("error", "no line in the file, or only blank ones"),
     "byte-order-mark": Kind("error", "the file begins with a byte order mark, which becomes part of the first id"),
     "encoding": Kind("error", "bytes that are not UTF-8"),

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import polars as pl
 import pydantic
-import yaml
 
 from clir.submission.findings import KINDS, Level
-from clir.support.errors import ClirError, UsageError, unknown
-from clir.support.files import existing
+from clir.support.errors import ClirError, unknown
+from clir.support.files import open_text
+from clir.support.settings import first_mistake, yaml_values
 
 _ENDINGS = (".yaml", ".yml")
 
@@ -201,38 +200,22 @@ def read_leaderboard(name: str) -> Leaderboard:
     rules that are not of the shape above.
     """
     if name.endswith(_ENDINGS):
-        path = existing(name, "rules of a leaderboard")
-        if path.is_dir():
-            raise UsageError(f"rules of a leaderboard are a folder, not a file: {path}")
-        return _checked(path.read_bytes(), str(path))
+        with open_text(name, "rules of a leaderboard") as handle:
+            return _checked(handle.read(), name)
     if name not in leaderboards():
         raise unknown("leaderboard", name, [*leaderboards(), "or a .yaml file of rules"])
     file = importlib.resources.files("clir.submission") / "rules" / f"{name}.yaml"
-    return _checked(file.read_bytes(), Path(str(file)).name)
+    return _checked(file.read_text("utf-8"), file.name)
 
 
-def read_yaml(text: bytes, where: str) -> dict[str, Any]:
-    """The mapping in a YAML text; ClirError with file and line if it is none."""
+def _checked(text: str, where: str) -> Leaderboard:
+    values = yaml_values(text, where, "set of rules")
+    if strange := [key for key in values if not isinstance(key, str)]:
+        raise ClirError(f"{where}: the key {strange[0]} is not text: put it in quotes")
     try:
-        found = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ClirError(f"{where}{line}: not YAML: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ClirError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(found, dict):
-        raise ClirError(f"{where}: not a mapping of keys to values")
-    return found
-
-
-def _checked(text: bytes, where: str) -> Leaderboard:
-    try:
-        return Leaderboard(**read_yaml(text, where))
-    except (pydantic.ValidationError, TypeError) as error:
-        if not isinstance(error, pydantic.ValidationError):
-            raise ClirError(f"{where}: its keys are not all words") from error
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
+        return Leaderboard(**values)
+    except pydantic.ValidationError as error:
+        key, said, is_unknown = first_mistake(error)
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         place = f"{where}: {key}" if key else where
-        raise ClirError(f"{place}: {first['msg'].removeprefix('Value error, ')}{more}") from error
+        raise ClirError(f"{place}: {'not a key of the rules' if is_unknown else said}{more}") from error

@@ -7,17 +7,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from clir.submission.check import RunReport
 from clir.submission.findings import Findings
-from clir.submission.leaderboard import Field, Leaderboard, read_yaml
-from clir.support.errors import ClirError, UsageError
-from clir.support.files import existing
+from clir.submission.leaderboard import Field, Leaderboard
+from clir.support.errors import ClirError, UsageError, quoted
+from clir.support.files import open_text
+from clir.support.json_records import whole
+from clir.support.settings import NotText, yaml_values
 
 RUNS = "runs"
+_KIND = "description of a submission"
 # What a listed run has besides the leaderboard's own fields.
 _OF_A_RUN = ("file", "part", "tag", "topics", "lines", "sha256")
 
@@ -32,21 +35,36 @@ class Description:
 
 
 def read_description(path: str | Path) -> Description:
-    """A YAML (or JSON) file; UsageError if it is not there, ClirError with file and line if it is no mapping."""
-    path = existing(path, "metadata")
-    if path.is_dir():
-        raise UsageError(f"metadata is a folder, not a file: {path}")
-    return description_of(path.read_bytes(), str(path))
+    """A YAML file, or a JSON file where its name ends in `.json`; UsageError if it is not there, ClirError with file
+    and line if it holds no keys and values."""
+    with open_text(path, "metadata") as handle:
+        return description_of(handle.read(), str(path), "json" if str(path).endswith(".json") else "yaml")
 
 
-def description_of(text: bytes, name: str) -> Description:
-    """The description in a YAML (or JSON) text; errors as `read_description`."""
-    values = read_yaml(text, name)
-    if not all(isinstance(key, str) for key in values):
-        raise ClirError(f"{name}: its keys are not all words")
-    root = yaml.compose(text, yaml.SafeLoader)
+def description_of(text: str, name: str, form: Literal["json", "yaml"] = "yaml") -> Description:
+    """The description in a text; errors as `read_description`. JSON is held to its own rules, not to YAML's."""
+    if form == "json":
+        values = whole(text, name)
+        if not isinstance(values, dict):
+            raise ClirError(f"{name} is not a {_KIND}: it must be a JSON object, keys and values in braces")
+        return Description(values, name, _lines_of_keys(text))
+    values, lines = yaml_values(text, name, _KIND, as_written=True), _lines_of_keys(text)
+    for key in values:
+        if not isinstance(key, str):
+            written = key.written if isinstance(key, NotText) else str(key)
+            line = f":{lines[written]}" if written in lines else ""
+            raise ClirError(f"{name}{line}: the key {quoted(written)} is not text: put it in quotes")
+    return Description(values, name, lines)
+
+
+def _lines_of_keys(text: str) -> dict[str, int]:
+    """The line of every key of a text that has been read; of JSON that is not YAML too (tabs) nothing is known."""
+    try:
+        root = yaml.compose(text, yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return {}
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
-    return Description(values, name, {key.value: key.start_mark.line + 1 for key, _ in pairs})
+    return {str(key.value): key.start_mark.line + 1 for key, _ in pairs}
 
 
 def fields_of(
@@ -61,7 +79,7 @@ def fields_of(
     known = {one.option or name for name, one in fields.items()}
     for option, value in options.items():
         if value is not None and option not in known:
-            raise UsageError(f"--{option} means nothing to {board.name}; it has: {', '.join(sorted(known))}")
+            raise UsageError(f"--{option} is no field of {board.name}; it has: {', '.join(sorted(known))}")
     _report_unknown(board, description, findings)
     given = {
         name: value
@@ -90,7 +108,7 @@ def run_fields_of(
     for name, one in board.metadata.run_fields.items():
         given = {name: value} if (value := said.get(name, description.values.get(name))) is not None else {}
         run = report.tag or report.run.file_name
-        value = _value(given, name, one, f"for run {run}, {_how(name)}", description, findings)
+        value = _value(given, name, one, f"for run {run} {_how(name)}", description, findings)
         if value is not None:
             filled[name] = value
     return filled
@@ -105,23 +123,22 @@ def check_run_entries(
         return
     line = description.lines.get(RUNS)
     if not isinstance(own, dict):
-        findings.add("metadata", line, f"{RUNS} is not a mapping of runs to their fields")
+        message = f"{RUNS} must hold keys and values: a run's tag, file or part, and under it the fields of that run"
+        findings.add("metadata", line, message)
         return
     known = {name: None for report in reports for name in _names(report) if name}
     fields = board.metadata.run_fields
     for name, said in own.items():
         if name not in known:
-            findings.add(
-                "metadata",
-                line,
-                f"{RUNS} has {name!r}, which is no run's tag, file or part (there are: {_list(known)})",
-            )
+            message = f"{RUNS} has {_shown(name)}, which is no run's tag, file or part (there are: {_list(known)})"
+            findings.add("metadata", line, message)
+        where = f"{RUNS}, {_shown(name)}"
         if not isinstance(said, dict):
-            findings.add("metadata", line, f"{RUNS}, {name}: not a mapping of fields to values")
+            findings.add("metadata", line, f"{where}: must hold keys and values, the fields of that run")
             continue
         for key in said:
             if key not in fields:
-                message = f"{RUNS}, {name}: {board.name} has no field {key!r} of a run (it has: {_list(fields)})"
+                message = f"{where}: {board.name} has no field {_shown(key)} of a run (it has: {_list(fields)})"
                 findings.add("metadata", line, message)
 
 
@@ -159,7 +176,7 @@ def _report_unknown(board: Leaderboard, description: Description, findings: Find
         known.add(RUNS)
     for key in description.values:
         if key not in known:
-            message = f"{board.name} has no field {key!r} (it has: {', '.join(sorted(known))})"
+            message = f"{board.name} has no field {_shown(key)} (it has: {', '.join(sorted(known))})"
             findings.add("metadata", description.lines.get(key), message)
 
 
@@ -172,15 +189,27 @@ def _value(
         if one.required:
             findings.add("metadata", line, f"{name} is missing ({one.about}): give it {hint}")
         return None
-    if not isinstance(value, str):
-        findings.add("metadata", line, f"{name} is not text but {value!r}: put it in quotes")
+    if isinstance(value, NotText):
+        said = f"{name}: without quotes YAML reads {quoted(value.written)} as {value.what}, not as text"
+        findings.add("metadata", line, f"{said}: put it in quotes")
+    elif not isinstance(value, str):
+        findings.add("metadata", line, f"{name} is {_shown(value)}, not text: put text there, in quotes")
     elif one.choices is not None and value not in one.choices:
-        findings.add("metadata", line, f"{name} is {value!r}, not {' or '.join(map(repr, one.choices))}")
+        findings.add("metadata", line, f"{name} is {quoted(value)}, not {' or '.join(map(repr, one.choices))}")
     elif one.pattern is not None and not re.fullmatch(one.pattern, value):
-        findings.add("metadata", line, f"{name} is {value!r}, which is not {one.about}")
+        findings.add("metadata", line, f"{name} is {quoted(value)}, which is not {one.about}")
     else:
         return value
     return None
+
+
+def _shown(value: object) -> str:
+    """A key or value for a message, as it is written; of what holds others only that."""
+    if isinstance(value, NotText):
+        return value.written
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return quoted(value) if isinstance(value, str) else "a list" if isinstance(value, list) else "no single value"
 
 
 def _has_runs(board: Leaderboard) -> bool:
@@ -198,4 +227,4 @@ def _list(names: Iterable[str]) -> str:
 
 
 def _how(name: str) -> str:
-    return f"in the --metadata file (`{name}:` for all runs, or under `{RUNS}:` and the run's tag)"
+    return f"in the --metadata file, as `{name}: ...` for all runs, or under `{RUNS}:` and this run's tag for it alone"

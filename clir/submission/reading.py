@@ -1,22 +1,19 @@
-"""A run file as blocks of raw lines with their numbers: streamed, unzipped, and never refused for what is in it."""
+"""A run file as blocks of raw lines with their numbers: streamed, unpacked, and never refused for what is in it."""
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import NamedTuple
 
 from clir.submission.findings import Findings
+from clir.support import compression
+from clir.support.compression import BrokenCompression, NotUnpacked, open_unpacked
 from clir.support.errors import ClirError
 
 BLOCK = 16 << 20
 LONGEST_LINE = 1 << 20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-Compression = Literal["none", "gz", "bz2"]
-ENDINGS: dict[Compression, str] = {"none": "", "gz": ".gz", "bz2": ".bz2"}
 
 
 class Block(NamedTuple):
@@ -31,44 +28,40 @@ class Block(NamedTuple):
         return self.first + self.data.count(b"\n") - self.data.endswith(b"\n")
 
 
-def compression_of(path: Path) -> Compression:
-    """How a file is compressed, by its first bytes."""
+def compression_of(path: Path) -> str:
+    """How a file is compressed, by its first bytes: `gz`, `bz2`, `xz`, `zst`, `zip`, or `none`."""
     with open(path, "rb") as handle:
-        start = handle.read(3)
-    if start.startswith(b"\x1f\x8b"):
-        return "gz"
-    return "bz2" if start == b"BZh" else "none"
-
-
-def open_unzipped(path: Path) -> IO[bytes]:
-    """The file's bytes, unzipped by its first bytes; reading a broken one raises what `BROKEN` names."""
-    opener = {"none": open, "gz": gzip.open, "bz2": bz2.open}[compression_of(path)]
-    return opener(path, "rb")  # type: ignore[operator]
-
-
-# bz2 raises plain OSError and EOFError.
-BROKEN = (EOFError, OSError, zlib.error)
+        return (compression.compression_of(handle.read(8)) or ".none").removeprefix(".")
 
 
 def blocks(path: Path, findings: Findings) -> Iterator[Block]:
     """The file's blocks, in valid UTF-8 and without a byte order mark.
 
-    What is wrong with the bytes goes to `findings`: a broken compression ends the blocks there, a byte that is not
-    UTF-8 becomes U+FFFD, a line of more than 1 MiB ends the blocks (it is no run). Memory is bounded by that and by
-    the size of a block. Raises ClirError if the file cannot be read.
+    What is wrong with the bytes goes to `findings`: a broken compression, or one that unpacks to more than is allowed,
+    ends the blocks there, a byte that is not UTF-8 becomes U+FFFD, a line of more than 1 MiB ends the blocks (it is no
+    run). Memory is bounded by that and by the size of a block. Raises ClirError if the file cannot be read.
     """
     number, rest, started = 1, b"", False
-    compressed = compression_of(path) != "none"
-    with open_unzipped(path) as handle:
+    try:
+        handle = open_unpacked(path)
+    except NotUnpacked as error:
+        findings.add("compression", None, error.reason)
+        return
+    except OSError as error:
+        raise ClirError(f"cannot read {path}: {error.strerror or error}") from error
+    with handle:
         while True:
             try:
                 data = handle.read(BLOCK)
-            except BROKEN as error:
-                if not compressed:
-                    raise ClirError(f"cannot read {path}: {error}") from error
+            except OSError as error:
+                raise ClirError(f"cannot read {path}: {error.strerror or error}") from error
+            except BrokenCompression as error:
                 findings.add(
                     "compression", number, f"not a whole compressed file: it breaks off here or later ({error})"
                 )
+                data = b""
+            except NotUnpacked as error:
+                findings.add("compression", number, error.reason)
                 data = b""
             if not started:
                 started, data = True, _without_mark(data, findings)

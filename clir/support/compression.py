@@ -45,6 +45,29 @@ class BrokenCompression(Exception):
     """A compressed stream that breaks off, or is damaged; the message says how."""
 
 
+class NotUnpacked(ClirError):
+    """A compressed file that is left alone; `reason` is the message without the name of the file."""
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path} {reason}")
+        self.reason = reason
+
+
+class Allowance:
+    """How many bytes may still be unpacked from a file of `size` bytes, over all that is in it."""
+
+    def __init__(self, path: str | Path, size: int) -> None:
+        self._path, self._left = path, max(FREE, RATIO * size)
+
+    def take(self, size: int) -> None:
+        """Count `size` bytes; NotUnpacked if that is more than is allowed."""
+        self._left -= size
+        if self._left < 0:
+            raise NotUnpacked(
+                self._path, f"unpacks to more than {RATIO} times its size: unpack it yourself if that is right"
+            )
+
+
 def without_ending(name: str | Path) -> str:
     """A file's name without the ending that says how it is compressed."""
     name = str(name)
@@ -69,8 +92,8 @@ def compression_of(start: bytes) -> str | None:
 def open_unpacked(path: Path) -> IO[bytes]:
     """The bytes of a file, or of a pipe, unpacked if its first bytes say that it is compressed, from the beginning.
 
-    Reading raises BrokenCompression for a broken stream, and ClirError for one that unpacks to more than RATIO times
-    the file's size, for a zip of several files, and for one that needs a password.
+    Reading raises BrokenCompression for a broken stream, and NotUnpacked (a ClirError) for one that unpacks to more
+    than RATIO times the file's size; so does opening for a zip of several files, and for one that needs a password.
     """
     handle = open(path, "rb")  # noqa: SIM115 - whoever reads closes it
     # Looked at and not read: what is read of a pipe does not come again.
@@ -137,15 +160,20 @@ def _bounded(path: Path, ending: str, size: int, below: IO[bytes]) -> IO[bytes]:
     except BaseException:
         below.close()
         raise
-    return cast(IO[bytes], io.BufferedReader(_Bounded(path, stream, size, below), BLOCK))
+    return cast(IO[bytes], io.BufferedReader(_Bounded(path, stream, Allowance(path, size), below), BLOCK))
+
+
+def open_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, allowance: Allowance) -> IO[bytes]:
+    """One file of a zip file at `path`, unpacked as far as `allowance` goes; errors as `open_unpacked`."""
+    stream = _Bounded(path, _opened(archive, member, path), allowance, io.BytesIO())
+    return cast(IO[bytes], io.BufferedReader(stream, BLOCK))
 
 
 class _Bounded(io.RawIOBase):
-    """What a compressed stream of `size` bytes unpacks to, as long as that is in measure; `below` is closed with it."""
+    """What a compressed stream unpacks to, as long as that is allowed; `below` is closed with it."""
 
-    def __init__(self, path: Path, stream: Any, size: int, below: IO[bytes]) -> None:
-        self._path, self._stream, self._below = path, stream, below
-        self._left = max(FREE, RATIO * size)
+    def __init__(self, path: Path, stream: Any, allowance: Allowance, below: IO[bytes]) -> None:
+        self._path, self._stream, self._below, self._allowance = path, stream, below, allowance
 
     def readable(self) -> bool:
         return True
@@ -154,11 +182,7 @@ class _Bounded(io.RawIOBase):
         with _naming_faults(self._path):
             data = self._stream.read(len(block))
         block[: len(data)] = data
-        self._left -= len(data)
-        if self._left < 0:
-            raise ClirError(
-                f"{self._path} unpacks to more than {RATIO} times its size: unpack it yourself if that is right"
-            )
+        self._allowance.take(len(data))
         return len(data)
 
     def close(self) -> None:
@@ -222,7 +246,7 @@ def _naming_faults(path: Path) -> Iterator[None]:
     except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise BrokenCompression(str(error)) from error
     except NotImplementedError as error:
-        raise ClirError(f"{path} cannot be unpacked ({error}): unpack it yourself") from error
+        raise NotUnpacked(path, f"cannot be unpacked ({error}): unpack it yourself") from error
     except OSError as error:
         # bz2 and gzip have no error of their own; the operating system's has a number.
         if error.errno is not None:
@@ -240,8 +264,16 @@ def _zip_reader(path: Path, below: IO[bytes]) -> IO[bytes]:
         archive = zipfile.ZipFile(below)
         members = [member for member in archive.infolist() if not member.is_dir() and not _is_bookkeeping(member)]
         if len(members) != 1:
-            raise ClirError(f"{path} is a zip of {len(members)} files: unpack it, and name the one that is meant")
-        return archive.open(members[0])
+            raise NotUnpacked(path, f"is a zip of {len(members)} files: unpack it, and name the one that is meant")
+        return _opened(archive, members[0], path)
+
+
+def _opened(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> IO[bytes]:
+    with _naming_zip_faults(path):
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Of the other methods Python's reader unpacks any number of bytes at once.
+            raise NotUnpacked(path, "cannot be unpacked (its method of compression is not deflate): unpack it yourself")
+        return archive.open(member)
 
 
 @contextlib.contextmanager
@@ -249,11 +281,11 @@ def _naming_zip_faults(path: Path) -> Iterator[None]:
     try:
         yield
     except zipfile.BadZipFile as error:
-        raise ClirError(f"{path} is not a whole zip file: {error}") from error
+        raise NotUnpacked(path, f"is not a whole zip file: {error}") from error
     except RuntimeError as error:
         # NotImplementedError, a method of packing that is not known, is one of these.
         reason = "it needs a password" if "password" in str(error) else str(error)
-        raise ClirError(f"{path} cannot be unpacked ({reason}): unpack it yourself") from error
+        raise NotUnpacked(path, f"cannot be unpacked ({reason}): unpack it yourself") from error
 
 
 def _is_bookkeeping(member: zipfile.ZipInfo) -> bool:

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from clir.support.errors import ClirError, quoted
 
@@ -61,6 +61,22 @@ def parsed(text: str, where: str) -> Any:
         raise ClirError(f"{where}: {error}: only one of its values would be read") from error
     except (ValueError, RecursionError) as error:
         raise ClirError(f"{where}: not JSON: {error}") from error
+
+
+def whole(text: str, path: str | Path) -> Any:
+    """The value of a whole JSON file; ClirError with file and line for what is none, or repeats a key, or has NaN."""
+    try:
+        return json.loads(text, object_pairs_hook=once_each, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ClirError(f"{path}:{error.lineno}: not JSON: {_said(error)}") from error
+    except RepeatedKey as error:
+        raise ClirError(f"{path}: {error}: only one of its values would be read") from error
+    except (ValueError, RecursionError) as error:
+        raise ClirError(f"{path}: not JSON: {error}") from error
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no value there")
 
 
 class _Text:
@@ -184,6 +200,16 @@ def _ends_early(error: json.JSONDecodeError, text: _Text, margin: int) -> bool:
 
 
 def _said(error: json.JSONDecodeError) -> str:
+    """What is wrong, in words of the file where the fault is a common one."""
+    at = error.pos
+    if error.doc.startswith("\ufeff"):
+        return "the file begins with a byte order mark: write it as plain UTF-8"
+    if error.doc.startswith(("#", "//", "/*"), at):
+        return "JSON has no comments"
+    if error.doc.startswith("'", at):
+        return "JSON's quotes are double (\")"
+    if error.doc.startswith(("}", "]"), at) and error.doc[:at].rstrip().endswith(","):
+        return "a comma stands before the closing bracket"
     return error.msg.removesuffix(" starting at")
 
 

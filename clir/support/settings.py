@@ -3,50 +3,93 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clir.support.errors import UsageError
+from clir.support.errors import ClirError, UsageError, quoted
 from clir.support.files import open_text
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
+# What YAML makes of words without quotes, by its tags.
+_NOT_TEXT = {"int": "a number", "float": "a number", "bool": "true or false", "timestamp": "a date"}
+
 
 def read_yaml(path: str | Path, kind: str = "recipe") -> dict[str, Any]:
     """The keys and values of a YAML file; UsageError if it holds something else."""
+    with open_text(path, kind) as handle:
+        text = handle.read()
+    try:
+        return yaml_values(text, path, kind)
+    except ClirError as error:
+        raise UsageError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class NotText:
+    """A value that stands in a YAML file without quotes and that YAML does not read as text, with the reason."""
+
+    written: str
+    what: str
+
+
+def yaml_values(text: str, where: str | Path, kind: str, *, as_written: bool = False) -> dict[str, Any]:
+    """The keys and values of a YAML text; ClirError with `where` (a file) and the line if it holds something else.
+
+    With `as_written` numbers, dates, yes and no are NotText, and what YAML would repeat (`*name`) is refused: a few
+    lines can repeat each other without end.
+    """
     import yaml
 
-    with open_text(path, kind) as handle:
-        try:
-            values = yaml.load(handle, Loader=_refusing_repeats())
-        except yaml.YAMLError as error:
-            raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    try:
+        values = yaml.load(text, Loader=_loader(as_written))
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ClirError(f"{where}{line}: not YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ClirError(f"{where}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
-        raise UsageError(f"{path} is not a {kind}: it must be keys and values")
+        raise ClirError(f"{where} is not a {kind}: it must be keys and values")
     return values
 
 
 @functools.cache
-def _refusing_repeats() -> Any:
+def _loader(as_written: bool) -> Any:
     """YAML's safe loader, but a key that stands twice in one place is an error: one of the two would be dropped."""
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            # PyYAML's methods have no types.
+            stream: Any = self
+            if as_written and stream.check_event(yaml.AliasEvent):
+                said, mark = "what * repeats is not read here: write it again", stream.peek_event().start_mark
+                raise yaml.composer.ComposerError(None, None, said, mark)
+            return super().compose_node(parent, index)
 
     def mapping(loader: Any, node: Any) -> dict[Any, Any]:
-        keys = [
-            loader.construct_object(key, deep=True) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"
-        ]
-        if repeated := [key for at, key in enumerate(keys) if key in keys[:at]]:
-            said = f"the key {repeated[0]} is there twice"
-            raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
+        seen = set()
+        for key, _ in node.value:
+            value = loader.construct_object(key, deep=True) if key.tag != "tag:yaml.org,2002:merge" else None
+            if isinstance(value, Hashable) and value is not None:
+                if value in seen:
+                    said = f"the key {quoted(value) if isinstance(value, str) else value} is there twice"
+                    raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
+                seen.add(value)
         return loader.construct_mapping(node, deep=True)
 
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    if as_written:
+        for tag, what in _NOT_TEXT.items():
+            Loader.add_constructor(f"tag:yaml.org,2002:{tag}", functools.partial(_unread, what))
     return Loader
+
+
+def _unread(what: str, loader: Any, node: Any) -> NotText:
+    return NotText(str(node.value), what)
 
 
 def first_mistake(error: ValidationError, hidden: Collection[str] = ()) -> tuple[str, str, bool]:

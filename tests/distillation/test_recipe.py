@@ -249,8 +249,8 @@ def test_how_many_batches_a_student_sees(options: dict[str, Any], batches: int) 
         ("steps: many", r"r\.yaml: steps: input should be a valid integer"),
         ("epochs: .inf", r"r\.yaml: epochs: input should be a finite number"),
         ("loss: [{name: mse, weight: .nan}]", r"r\.yaml: loss\.0\.weight: input should be"),
-        ("loss: ot\nloss: mse", r"r\.yaml is not YAML: the key loss is there twice"),
-        ("early_stopping: {by: bitext, every: 5, every: 6}", r"r\.yaml is not YAML: the key every is there twice"),
+        ("loss: ot\nloss: mse", r"r\.yaml:4: not YAML: the key 'loss' is there twice"),
+        ("early_stopping: {by: bitext, every: 5, every: 6}", r"r\.yaml:3: not YAML: the key 'every' is there twice"),
         ("steps: 0", r"r\.yaml: steps: input should be greater than or equal to 1"),
         ("accumulation: 0", r"r\.yaml: accumulation: input should be greater than or equal to 1"),
         ("english_replay: 1.5", r"r\.yaml: english_replay: input should be less than or equal to 1"),
@@ -259,8 +259,8 @@ def test_how_many_batches_a_student_sees(options: dict[str, Any], batches: int) 
         ("batch_size: 2.5", r"r\.yaml: batch_size: "),
         ("head: quadratic", r"r\.yaml: head: input should be 'auto', 'none' or 'linear'"),
         ("seed: -1", r"r\.yaml: seed: input should be greater than or equal to 0"),
-        ("seed: [", r"r\.yaml is not YAML: "),
-        ("seed: !!python/object:os.system x", r"r\.yaml is not YAML: "),
+        ("seed: [", r"r\.yaml:4: not YAML: "),
+        ("seed: !!python/object:os.system x", r"r\.yaml:3: not YAML: "),
     ],
 )
 def test_what_is_wrong_is_said_with_file_and_key(tmp_path: Path, text: str, message: str) -> None:

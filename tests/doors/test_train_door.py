@@ -173,7 +173,7 @@ def test_no_space_left(desk, door, minilm, checkpoint_steps, megabytes, reason):
         (("--recipe", "typo.yaml"), "typo.yaml: unknown recipe key 'batchsize'; did you mean 'batch_size'?"),
         (("--recipe", "lost.yaml"), "lost.yaml: this loss has no option 'epsilom'"),
         (("--recipe", "list.yaml"), "list.yaml is not a recipe: it must be keys and values"),
-        (("--recipe", "broken.yaml"), "broken.yaml is not YAML"),
+        (("--recipe", "broken.yaml"), "broken.yaml:2: not YAML"),
         (("--lr", "-1"), "options: learning_rate: input should be greater than 0"),
         (("--steps", "0"), "options: steps: input should be greater than or equal to 1"),
         (("--batch-size", "99"), "12 sentence pairs do not fill a batch of 99"),

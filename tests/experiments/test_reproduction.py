@@ -54,7 +54,7 @@ def test_verdicts(found, verdict):
         ("R@100: 0.5", "MAP: 0.5", "results.yaml: AP and MAP are one measure: leave one out"),
         ("R@100: 0.5", "R@5 R@100: 0.5", "results.yaml: 'R@5 R@100' is 2 measures: give each its own score"),
         ("AP: 0.5", "APE: 0.5", "unknown measure 'APE'"),
-        ("about: a run of two hits", "- a", "results.yaml is not YAML"),
+        ("about: a run of two hits", "- a", "not YAML"),
     ],
 )
 def test_wrong_files(results, old, new, message):

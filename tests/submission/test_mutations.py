@@ -199,13 +199,17 @@ def test_a_part_that_the_tag_contradicts(tmp_path: Path) -> None:
     [
         ("team: Us\ndescription: d\n", None, "contact is missing (an e-mail address): give it --contact"),
         ("team: Us\ncontact: a@b\ndescription: d\ncolour: red\n", 4, "neuclir has no field 'colour'"),
-        ("team: 12\ncontact: a@b\ndescription: d\n", 1, "team is not text but 12: put it in quotes"),
+        (
+            "team: 12\ncontact: a@b\ndescription: d\n",
+            1,
+            "team: without quotes YAML reads '12' as a number, not as text: put it in",
+        ),
     ],
 )
 def test_metadata(text: str, line: int | None, message: str) -> None:
     board = read_leaderboard("neuclir")
     about = Findings("about.yaml", board.levels)
-    fields_of(board, description_of(text.encode(), "about.yaml"), {"contact": None}, about)
+    fields_of(board, description_of(text, "about.yaml"), {"contact": None}, about)
     found = [(one.kind, one.line) for one in about.kept if message in one.message]
     assert found == [("metadata", line)]
 
@@ -218,10 +222,10 @@ def test_metadata(text: str, line: int | None, message: str) -> None:
         ("neuclir", "{fas: {kind: neural}}", []),
         ("neuclir", "", []),
         ("neuclir", "{fas-us-AND_two: {kind: neural}}", ["runs has 'fas-us-AND_two', which is no run's tag, file or"]),
-        ("neuclir", "{fas: {knd: neural}}", ["runs, fas: neuclir has no field 'knd' of a run (it has: query_lang"]),
-        ("neuclir", "{fas: neural}", ["runs, fas: not a mapping of fields to values"]),
-        ("neuclir", "[fas]", ["runs is not a mapping of runs to their fields"]),
-        ("trec", "{ours.1: {kind: x}, other: {}}", ["runs, ours.1: trec has no field 'kind' of a run (it has: none)",
+        ("neuclir", "{fas: {knd: neural}}", ["runs, 'fas': neuclir has no field 'knd' of a run (it has: query_lang"]),
+        ("neuclir", "{fas: neural}", ["runs, 'fas': must hold keys and values, the fields of that run"]),
+        ("neuclir", "[fas]", ["runs must hold keys and values: a run's tag, file or part, and"]),
+        ("trec", "{ours.1: {kind: x}, other: {}}", ["runs, 'ours.1': trec has no field 'kind' of a run (it has: none)",
                                                     "runs has 'other', which"]),
     ],
 )  # fmt: skip
@@ -229,7 +233,7 @@ def test_what_stands_under_runs_to_no_effect(name: str, runs: str, messages: lis
     case = valid(name)
     report = checked(case.board, case.text())
     about = Findings("about.yaml", case.board.levels)
-    description = description_of(f"team: us\nruns: {runs}\n".encode(), "about.yaml")
+    description = description_of(f"team: us\nruns: {runs}\n", "about.yaml")
     check_run_entries(case.board, description, [report], about)
     assert len(about.kept) == len(messages), about.kept
     for one, message in zip(about.kept, messages, strict=True):
