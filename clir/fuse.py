@@ -34,7 +34,8 @@ borda     points: of c documents the first gets c, the second c - 1, ...; those 
 isr       1 / rank^2, times the number of runs that found it (Mourao et al. 2015)
 logisr    1 / rank^2, times the logarithm of that number + .01
 
-A document that a run lacks gets 0 from it, or its least normalised score (--missing minimum).
+A document that a run lacks gets 0 from it, or its least normalised score (--missing minimum). A topic that a run lacks
+is ranked by the other runs; where fewer than half of the topics are in all runs, a line says so.
 
 With --document-languages the documents of each language are normalised and fused by themselves, then ordered together.
 One run will do: its languages are put on one scale.
@@ -128,7 +129,7 @@ def _fuse(options: argparse.Namespace, parameters: dict[str, Any]) -> None:
             fused = fuse_by_language(runs, _languages(runs, options), options.method, tag=options.runtag, **parameters)
         else:
             fused = fuse(runs, options.method, tag=options.runtag, **parameters)
-        _write(options, fused, described, files.result())
+        _write(options, runs, fused, described, files.result())
 
 
 def _languages(runs: Sequence[Run], options: argparse.Namespace) -> dict[str, str]:
@@ -145,6 +146,7 @@ def _tune(options: argparse.Namespace, parameters: dict[str, Any]) -> None:
     from clir.corpora.given import given_qrels
     from clir.evaluation.measures import evaluate, parse
     from clir.evaluation.tuning import tune
+    from clir.runs.fusion.shared_topics import topic_counts
     from clir.support.errors import UsageError
 
     measures = parse([options.measure])
@@ -157,8 +159,8 @@ def _tune(options: argparse.Namespace, parameters: dict[str, Any]) -> None:
     tuned = tune(runs, qrels, measures[0], options.method, **how)
     inputs = {path: evaluate(run, qrels, measures) for path, run in zip(options.runs, runs, strict=True)}
     means = {path: scores.average[tuned.measure] for path, scores in inputs.items()}
-    found = {"seed": options.seed, **tuned.as_dict(), "inputs": means}
-    _write(options, tuned.run, {"method": options.method, **parameters, "tuning": found}, _checksums(options))
+    found = {"seed": options.seed, **tuned.as_dict(), "inputs": means, "topics": topic_counts(runs)}
+    _write(options, runs, tuned.run, {"method": options.method, **parameters, "tuning": found}, _checksums(options))
     _show(options, tuned, means, found)
 
 
@@ -217,13 +219,22 @@ def _checksums(options: argparse.Namespace) -> dict[str, dict[str, str]]:
     return checksums(files)
 
 
-def _write(options: argparse.Namespace, run: Run, fusion: dict[str, Any], data: dict[str, Any]) -> None:
+def _write(
+    options: argparse.Namespace, inputs: Sequence[Run], run: Run, fusion: dict[str, Any], data: dict[str, Any]
+) -> None:
     from clir.runs.forms import write_run
+    from clir.runs.fusion.shared_topics import few_shared, topic_counts
     from clir.support.manifest import manifest_beside
     from clir.support.progress import say
 
-    with manifest_beside(options.output, method={"fusion": fusion, "tag": run.tag}, data=data):
+    with manifest_beside(
+        options.output,
+        method={"fusion": fusion, "tag": run.tag},
+        data={**data, "topics": topic_counts(inputs)},
+    ):
         write_run(run, options.output, options.output_format)
+    if said := few_shared(options.runs, inputs):
+        say(said)
     say(f"{options.output}: {len(run):,} hits for {len(run.topics):,} topics")
 
 

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from clir.corpora.collection import Topic
 from clir.retrieval.searcher import Searcher
 from clir.runs.fusion import check, fuse
+from clir.runs.fusion.shared_topics import few_shared
 from clir.runs.run import Run
 from clir.support.errors import UsageError
+from clir.support.progress import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +71,10 @@ class HybridSearcher:
         return self.dense.search(topics, depth), self.sparse.search(sparse_topics, sparse_depth)
 
     def fuse(self, dense: Run, sparse: Run, k: int) -> Run:
-        """The two sides as one run."""
+        """The two sides as one run; where few topics have hits on both sides, a line on stderr says so."""
         options = self.fusion
+        if said := few_shared(("the dense side", "the sparse side"), (dense, sparse)):
+            say(said)
         return fuse(
             [dense, sparse], options.method, rrf_k=options.rrf_k, weights=options.weights,
             normalization=options.normalization, missing=options.missing, hits=k, tag="hybrid",
@@ -81,5 +85,8 @@ class HybridSearcher:
             return topics
         missing = [topic.qid for topic in topics if topic.qid not in self._sparse_text]
         if missing:
-            raise UsageError(f"topic {missing[0]} has no text for the sparse side ({len(missing)} such topics)")
+            more = f" (nor have {len(missing) - 1} more topics)" if len(missing) > 1 else ""
+            raise UsageError(
+                f"topic {missing[0]} has no text for the sparse side{more}: both sides need the same topic ids"
+            )
         return [self._sparse_text[topic.qid] for topic in topics]

@@ -231,3 +231,39 @@ def test_wrong_languages_are_one_line(door, arguments, message):
     assert result.returncode in (1, 2)
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [
+        (
+            {"c.run": ("001",), "d.run": ("1",)},
+            "no topic is in all runs: c.run has 1 (001), d.run has 1 (1); a topic that not all runs have is ranked by "
+            "those that have it",
+        ),
+        (
+            {"c.run": "12345", "d.run": "5678"},
+            "1 of 8 topics is in all runs: c.run has 5 (1 2 3 ...), d.run has 4 (5 6 7 ...); a topic that not all runs "
+            "have is ranked by those that have it",
+        ),
+        (
+            {"c.run": "12", "d.run": "12", "e.run": ("01", "02")},
+            "no topic in common with the other runs: e.run has 2 (01 02); c.run has 2 (1 2); a topic that not all runs "
+            "have is ranked by those that have it",
+        ),
+        ({"c.run": "12", "d.run": "1"}, None),
+    ],
+)
+def test_runs_that_share_few_topics(door, tmp_path, runs, said):
+    for name, topics in runs.items():
+        (tmp_path / name).write_text("".join(f"{topic} Q0 x 1 2 c\n" for topic in topics))
+    result = door(f"--runs {' '.join(runs)} --method rrf --output f.run")
+    assert result.returncode == 0
+    *lines, last = result.stderr.splitlines()
+    assert lines == ([said] if said else [])
+    everything = {topic for topics in runs.values() for topic in topics}
+    assert last == f"f.run: {len(everything)} hits for {len(everything)} topics"
+    counts = json.loads((tmp_path / "f.run.meta.json").read_text())["data"]["topics"]
+    shared = set.intersection(*map(set, runs.values()))
+    assert (counts["shared by all runs"], counts["in any run"]) == (len(shared), len(everything))
+    assert counts["run 1"] == len(runs["c.run"])

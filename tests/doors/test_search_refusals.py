@@ -163,7 +163,10 @@ def test_a_topic_without_text_for_the_sparse_side(refused, desk):
         "new.run",
     )
     message = refused(*options, "--sparse-topics", "some.tsv", status=2)
-    assert message == "topic 103 has no text for the sparse side (3 such topics)"
+    assert (
+        message
+        == "topic 103 has no text for the sparse side (nor have 2 more topics): both sides need the same topic ids"
+    )
 
 
 def test_nothing_found_is_a_failure_and_no_run(refused, desk):

@@ -67,7 +67,7 @@ def test_weights_go_to_dense_and_sparse_in_this_order() -> None:
 
 def test_a_topic_without_text_for_the_sparse_side_is_refused_before_any_search() -> None:
     searcher, dense, sparse = hybrid(sparse_topics=ENGLISH[:2])
-    with pytest.raises(UsageError, match=r"topic 01 has no text for the sparse side \(1 such topics\)"):
+    with pytest.raises(UsageError, match=r"topic 01 has no text for the sparse side: both sides need the same"):
         searcher.search(SWAHILI, 2)
     assert dense.asked == sparse.asked == []
 
