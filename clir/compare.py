@@ -33,7 +33,7 @@ def parser() -> Parser:
     parser.add_argument("--losses", nargs="+", metavar="NAME", help="only these of the plan's, and its baseline")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="K", help="only these of the plan's")
     parser.add_argument("--dry-run", action="store_true", help="only say what there is to do")
-    parser.add_argument("--tables-only", action="store_true", help="train nothing: tell what is there")
+    parser.add_argument("--tables-only", action="store_true", help="train nothing: show the results that are there")
     parser.add_argument(
         "--drop-students", action="store_true",
         help="remove each student when its searches are done, all but its manifest: it is as large as two models",
@@ -93,7 +93,7 @@ def _tell(plan: Plan, place: Workplace, options: argparse.Namespace) -> None:
 
     results = gather(plan, place)
     if not results:
-        raise ClirError(f"{place.folder} holds no results of this plan yet")
+        raise ClirError(f"{place.folder} holds no results of this plan yet: run it without --tables-only first")
     folder, drawn = place.folder, plots(plan, results)
     write_csv(results, folder / "results.csv")
     with atomic_file(folder / "results.tex", "w") as handle:

@@ -45,7 +45,9 @@ def parser() -> Parser:
     )
     parser.add_argument("--encoder", help="a model: folder, hub id, or package.module:Class")
     parser.add_argument(
-        "--documents-by", metavar="teacher|student", help="which side of a student reads them (default: teacher)"
+        "--documents-by",
+        metavar="teacher|student",
+        help="which side of a student encodes the documents (default: teacher)",
     )
     parser.add_argument("--output", required=True, metavar="INDEX", help="folder for the index")
     parser.add_argument("--batch-size", type=int, metavar="B", help="documents a pass (default: by their tokens)")
@@ -281,10 +283,12 @@ def _check_combination(options: argparse.Namespace) -> None:
     _goes_with(options, ("factory",), not options.from_embeddings, "--from-index, once the vectors are imported")
     _goes_with(options, ("processes",), not options.shard, "all the work, not with --shard")
     if options.shard and len(options.device) > 1:
-        raise UsageError("--shard takes one --device")
+        raise UsageError("--shard goes with one --device, not several")
     if options.processes is not None and options.processes < len(options.device):
         devices = len(options.device)
-        raise UsageError(f"--processes {options.processes} is too few for {devices} devices: each wants one")
+        raise UsageError(
+            f"--processes {options.processes} is too few for {devices} devices: each needs a process of its own"
+        )
     if options.seed is not None and options.seed < 0:
         raise UsageError(f"--seed must be at least 0, not {options.seed}")
     for name in ("recall_topics", "documents_by"):

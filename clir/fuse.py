@@ -188,7 +188,7 @@ def _parameters(options: argparse.Namespace) -> dict[str, Any]:
         value = getattr(options, name)
         if name not in READS[options.method]:
             if value is not None:
-                raise UsageError(f"--{name.replace('_', '.')} means nothing to method {options.method}")
+                raise UsageError(f"--{name.replace('_', '.')} does not apply to method {options.method}")
         elif value is not None or not options.tune or name in ("normalization", "missing"):
             own[name] = default if value is None else value
     return {**own, "depth": options.depth, "hits": options.hits}

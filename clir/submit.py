@@ -153,8 +153,8 @@ def _pack(options: argparse.Namespace, board: Leaderboard) -> None:
     unknown = [report.findings.file for report in reports if "topics" in report.unchecked]
     if unknown:
         raise UsageError(
-            f"pack needs the topics of {', '.join(unknown)} (--topics or --collection): without them nobody knows "
-            "whether one is missing"
+            f"pack needs the topics of {', '.join(unknown)} (--topics or --collection): without them a missing "
+            "topic would not be seen"
         )
     team = options.team or description.values.get("team")
     member_names(board, reports, id, team)
@@ -226,7 +226,7 @@ def _id(options: argparse.Namespace, board: Leaderboard) -> str | None:
 
     if board.id_pattern is None:
         if options.id is not None:
-            raise UsageError(f"--id means nothing to {board.name}")
+            raise UsageError(f"--id does not apply to {board.name}: leave it out")
         return None
     if options.id is None or not re.fullmatch(board.id_pattern, options.id):
         said = "is missing" if options.id is None else f"{options.id} is not of that shape"

@@ -244,7 +244,7 @@ def _continued(options: argparse.Namespace) -> Earlier | None:
         raise UsageError("--continue-from is the student to start from: leave out --student")
     options.replay = REPLAY if options.replay is None else options.replay
     if not 0 <= options.replay < float("inf"):
-        raise UsageError("--replay is a share, 0 or more")
+        raise UsageError("--replay is a share of the new pairs, 0 or more")
     earlier = earlier_training(options.continue_from)
     options.student, options.teacher = options.continue_from, options.teacher or earlier.teacher
     return earlier

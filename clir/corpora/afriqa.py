@@ -140,7 +140,9 @@ def records(path: Path) -> list[Record]:
                 if text.strip():
                     found.append(_record(record, where))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise ClirError(f"{where}: not an AfriQA record: {type(error).__name__}: {error}") from error
+                raise ClirError(
+                    f"{where}: not an AfriQA record ({error}): get the file again with python -m clir.fetch afriqa"
+                ) from error
     return found
 
 

@@ -49,8 +49,7 @@ def _pattern(source: str) -> re.Pattern[str]:
         raise UsageError(f"{source}: no such file, and no regular expression ({error})") from error
     if GROUP not in pattern.groupindex and pattern.groups != 1:
         raise UsageError(
-            f"{source}: no such file; as a regular expression it lacks a group that finds the language, "
-            "as in '^([a-z]+)_'"
+            f"{source}: no such file; a regular expression needs a group that finds the language, as in '^([a-z]+)_'"
         )
     return pattern
 

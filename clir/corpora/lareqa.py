@@ -150,7 +150,9 @@ def open_lareqa(*view: str, context: bool = False) -> LAReQA:
         return LAReQA((_known(code),), (_known(code),), context)
     others = (_known(target),) if target else tuple(one for one in LANGUAGES if one not in questions)
     if others == questions:
-        raise UsageError(f"{FAMILY}/{CROSS_LINGUAL}/{code} has one language twice: {MONOLINGUAL}/{asked} is meant")
+        raise UsageError(
+            f"{FAMILY}/{CROSS_LINGUAL}/{code} names one language twice: write {FAMILY}/{MONOLINGUAL}/{asked}"
+        )
     return LAReQA(questions, others, context)
 
 

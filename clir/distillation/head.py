@@ -50,7 +50,9 @@ def warm_start(
         sentences.add(our_vectors, their_vectors)
         flops += our_flops + their_flops
     if tokens.count == 0:
-        raise ClirError("warm start: no student token covers the same characters as a teacher token")
+        raise ClirError(
+            "the head cannot be fitted: no token of the student covers the same characters as one of the teacher"
+        )
     return _solve(tokens, sentences), flops + tokens.flops + sentences.flops + _solving_flops(tokens)
 
 

@@ -186,7 +186,9 @@ def limited(pairs: Sequence[Pair], per_language: int | None) -> list[Pair]:
 def check_batch(pairs: Sequence[Pair], recipe: Recipe) -> None:
     """Raise UsageError if the pairs that are trained on do not fill a batch."""
     if len(pairs) < recipe.batch_size:
-        raise UsageError(f"{len(pairs)} sentence pairs do not fill a batch of {recipe.batch_size}")
+        raise UsageError(
+            f"{len(pairs)} sentence pairs do not fill a batch of {recipe.batch_size}: give more, or lower batch_size"
+        )
 
 
 def pairs_digest(pairs: Sequence[Pair]) -> str:

@@ -78,7 +78,7 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _one_length(self) -> Recipe:
         if self.steps is not None and self.flops is not None:
-            raise ValueError("a training is as long as steps or flops say, not both")
+            raise ValueError("give steps or flops, not both: each alone says how long training takes")
         return self
 
     @model_validator(mode="after")

@@ -53,7 +53,7 @@ def held_out_pairs(pairs: Sequence[Pair], count: int) -> tuple[list[Pair], list[
     """
     if count >= len(pairs):
         raise UsageError(
-            f"early stopping holds out {count:,} of {len(pairs):,} pairs: set pairs of early_stopping lower"
+            f"early stopping holds out {count:,} of {len(pairs):,} pairs: set `pairs` of early_stopping to fewer"
         )
     groups: dict[str, list[int]] = {}
     for at in np.random.default_rng(0).permutation(len(pairs)):

@@ -37,9 +37,9 @@ def earlier_training(student: str | Path) -> Earlier:
         teacher, bitext = made["recipe"]["teacher"], made["data"]["bitext"]
         held_out = list(made["data"].get("held out", ()))
     except (ClirError, KeyError, TypeError) as error:
-        raise UsageError(f"{student} is no student that can be continued: its manifest names no training") from error
+        raise UsageError(f"{student} cannot be continued: it has no manifest of a training by clir.train") from error
     if isinstance(bitext, str):
-        raise UsageError(f"{student} cannot be continued: its bitext ({bitext}) is in no files")
+        raise UsageError(f"{student} cannot be continued: its bitext ({bitext}) is not in files that can be read again")
     return Earlier(teacher, list(bitext), held_out)
 
 

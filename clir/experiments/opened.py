@@ -59,9 +59,11 @@ class OpenSearch:
         another method or of another kind than `query`.
         """
         if sparse is not None and self.method != "hybrid":
-            raise UsageError(f"sparse is the text of a hybrid's BM25 side; this is a {self.method} search")
+            raise UsageError(
+                f"sparse= is the text for the BM25 side of a hybrid search; this is a {self.method} search"
+            )
         if sparse is not None and isinstance(sparse, str) != isinstance(query, str):
-            raise UsageError("query and sparse are two texts, or two lists of topics")
+            raise UsageError("give query and sparse in the same form: both as text, or both as lists of topics")
         if not isinstance(query, str):
             return self._searching(sparse).search(query, k or TOPIC_HITS)
         topic = Topic(TYPED, query)
@@ -172,7 +174,9 @@ def shown(
     Raises UsageError if matches are asked for without passages.
     """
     if explain is not None and passages is None:
-        raise UsageError("the words of hits cannot be explained without their passages: name them (--corpus)")
+        raise UsageError(
+            "--explain needs the text of the documents, and the index does not say where it is: name it with --corpus"
+        )
     for ranking in rankings(run, topics, passages, hits):
         parts = [repr(ranking)]
         for hit in ranking if explain is not None else ():
@@ -186,7 +190,7 @@ def _collection(what: str | Path | Collection) -> Collection:
     if not isinstance(what, str | Path):
         return what
     if "/" in str(what) and not is_collection(str(what)) and Path(what).parent.is_dir():
-        raise UsageError(f"{what} is no index folder, and no collection of that name")
+        raise UsageError(f"{what} is neither an index folder nor the id of a collection")
     return open_collection(str(what))
 
 
@@ -195,7 +199,7 @@ def _folder_sides(path: Path, sparse_index: str | Path | None, method: Method | 
     kind = _kind(path)
     if kind == "lucene":
         if sparse is not None:
-            raise UsageError(f"{path} is a BM25 index already: sparse_index goes beside a dense one")
+            raise UsageError(f"{path} is a BM25 index: sparse_index is for a hybrid, beside a dense index")
         return Sides(sparse=open_lucene_index(path))
     if kind == "token":
         return Sides(tokens=open_token_index(path), sparse=sparse)
@@ -212,7 +216,7 @@ def _kind(path: Path) -> str:
         return "lucene"
     if (path / "docid").exists():
         return "dense"
-    raise UsageError(f"{path} is no index folder of a kind that can be searched")
+    raise UsageError(f"{path} is not an index that can be searched: make one with clir.index or clir.encode")
 
 
 def _method_of(sides: Sides) -> Method:
@@ -238,7 +242,7 @@ def _source(path: Path) -> str | None:
     named = data.get("source") if isinstance(data, dict) else made.get("source")
     if isinstance(named, str) and (Path(named).exists() or is_collection(named)):
         return named
-    say(f"{path} does not say where its passages are: rankings go without them (corpus= names them)")
+    say(f"{path} does not say where its passages are: rankings are shown without them (name them with corpus=)")
     return None
 
 

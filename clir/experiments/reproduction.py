@@ -139,7 +139,7 @@ def _words(command: str, path: str | Path) -> list[str]:
     except ValueError as error:
         raise UsageError(f"{path}: not a command: {command} ({error})") from error
     if not words or words[0] != "python":
-        raise UsageError(f"{path}: a command begins with python: {command}")
+        raise UsageError(f"{path}: a command must begin with python, not as: {command}")
     for word in words:
         _variables(word, path)
     return words

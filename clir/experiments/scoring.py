@@ -111,7 +111,7 @@ def _labels(paths: Sequence[str], names: Sequence[str] | None, beside: Mapping[s
     if names and len(names) != len(paths):
         raise UsageError(f"--names has {len(names)} names for {len(paths)} runs")
     if names and len(set(names)) < len(names):
-        raise UsageError("--names has one twice")
+        raise UsageError("--names has the same name twice")
     seen: set[Path] = set()
     for path in paths:
         resolved = existing(path, "run").resolve()

@@ -178,7 +178,7 @@ def check_first_stage(stage: str) -> None:
 
 def _late(sides: Sides, encoder: Encoder, options: SearchOptions) -> Searcher:
     if sides.tokens is None:
-        raise UsageError("--method late needs a token index")
+        raise UsageError("--method late needs a token index (clir.encode --tokens makes one)")
     stage, threads = options.first_stage, options.threads
     if stage in FIRST_STAGES:
         # The topic's own document is one of the candidates.
@@ -199,7 +199,7 @@ def _late(sides: Sides, encoder: Encoder, options: SearchOptions) -> Searcher:
 
 def _sparse(method: Method, sides: Sides, options: SearchOptions) -> Searcher:
     if sides.sparse is None:
-        raise UsageError(f"--method {method} needs a BM25 index")
+        raise UsageError(f"--method {method} needs a BM25 index (clir.index makes one)")
     if sides.structured is not None:
         if options.feedback.sparse is not None:
             raise UsageError("psq has no feedback: leave out --rm3 and --rocchio")
@@ -212,7 +212,7 @@ def _sparse(method: Method, sides: Sides, options: SearchOptions) -> Searcher:
 
 def _dense(method: Method, sides: Sides, encoder: Encoder, options: SearchOptions) -> Searcher:
     if sides.dense is None:
-        raise UsageError(f"--method {method} needs a dense index")
+        raise UsageError(f"--method {method} needs a dense index (clir.encode makes one)")
     dense = DenseSearcher(
         sides.dense, encoder, threads=options.threads, parameters=options.parameters, languages=options.languages,
         balanced=options.balanced,

@@ -25,7 +25,9 @@ def translated(sides: Sides, method: Method, translator: Translator | Structured
     provenance = translator.provenance()
     if isinstance(translator, StructuredQueries):
         if sides.sparse is None:
-            raise UsageError(f"psq is a search of BM25's index: --method {method} has no such side")
+            raise UsageError(
+                f"--translate psq works in a BM25 index, which --method {method} does not search: use bm25 or hybrid"
+            )
         return dataclasses.replace(sides, structured=translator, translation=provenance)
     texts = translator(sides.topics)
     if method == "hybrid" or (method == "late" and sides.sparse is not None):

@@ -97,7 +97,9 @@ class LateReranker:
         if self._first_text is not None:
             lacking = [topic.qid for topic in topics if topic.qid not in self._first_text]
             if lacking:
-                raise UsageError(f"topic {lacking[0]} has no text for the first stage ({len(lacking)} such topics)")
+                raise UsageError(
+                    f"topic {lacking[0]} has no text for the first stage (one of {len(lacking)} such topics)"
+                )
             topics = [self._first_text[topic.qid] for topic in topics]
         return self.first.search(topics, depth)
 

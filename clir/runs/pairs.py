@@ -33,7 +33,9 @@ def checked_ids(values: Sequence[str] | pl.Series, name: str) -> pl.Series:
     bad = series.is_null() | (series == "") | series.str.contains(BLANK_IN_ID)
     if bad.any():
         row = bad.arg_max() or 0
-        raise ClirError(f"{name} {quoted(series[row])} (line {row + 1}): an id is not empty and has no white space")
+        raise ClirError(
+            f"{name} {quoted(series[row])} (line {row + 1}): an id must not be empty or have white space in it"
+        )
     return series
 
 

@@ -159,7 +159,7 @@ def read_docids(path: Path, form: Form, lines: Integers) -> pl.Series:
 
 def _check_file(path: Path, run: RunToCheck, board: Leaderboard, findings: Findings) -> None:
     if not re.fullmatch(board.file.pattern, run.file_name):
-        findings.add("file-name", None, f"the file's name is not of {board.file.about}")
+        findings.add("file-name", None, f"the file's name has other characters than {board.file.about}")
     packed = compression_of(path)
     if packed not in board.file.compression:
         taken = ", ".join("no compression" if one == "none" else one for one in board.file.compression)
@@ -191,7 +191,9 @@ def _check_tag(report: RunReport, board: Leaderboard, line: int, team: str | Non
     if rules.pattern and not match:
         findings.add("tag-form", line, f"the run tag {tag} is not {rules.about}")
     if rules.longest is not None and len(tag) > rules.longest:
-        findings.add("tag-length", line, f"the run tag {tag} has {len(tag)} characters; {rules.longest} are taken")
+        findings.add(
+            "tag-length", line, f"the run tag {tag} has {len(tag)} characters; at most {rules.longest} are accepted"
+        )
     if rules.recommended and match and not re.fullmatch(rules.recommended, tag):
         findings.add("tag-style", line, f"the run tag {tag} lacks {rules.recommended_about}")
     if board.part_from == "tag" and match:
@@ -213,7 +215,9 @@ def _part(report: RunReport, board: Leaderboard, line: int) -> str | None:
             return named[0]
     if "part" not in report.findings.counts and "tag-form" not in report.findings.counts:
         known = ", ".join(board.parts)
-        report.findings.add("part", line, f"which part this run is for is not in its name; say PART=FILE ({known})")
+        report.findings.add(
+            "part", line, f"the file's name does not say which part this run is for: give it as PART=FILE ({known})"
+        )
     return None
 
 
@@ -273,7 +277,7 @@ def _check_number(part: str | None, number: int, board: Leaderboard, together: F
             f"{number} {'runs' if number > 1 else 'run'}{where}; at least {board.runs.least} are asked for",
         )
     if board.runs.most is not None and number > board.runs.most:
-        together.add("number-of-runs", None, f"{number} runs{where}; at most {board.runs.most} are taken")
+        together.add("number-of-runs", None, f"{number} runs{where}; at most {board.runs.most} are accepted")
 
 
 def as_json(report: RunReport) -> dict[str, object]:

@@ -35,7 +35,7 @@ def _template(*names: str) -> pydantic.AfterValidator:
         rest = re.sub(r"\{(" + "|".join(names) + r")\}", "", text)
         if found := re.search(r"\{[^{}]*\}?|\}", rest):
             known = ", ".join(f"{{{name}}}" for name in names)
-            raise ValueError(f"{text!r} has {found[0]}, which stands for nothing here (known: {known})")
+            raise ValueError(f"{text!r} has {found[0]}, which is no placeholder here (known: {known})")
         return text
 
     return pydantic.AfterValidator(check)

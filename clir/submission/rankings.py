@@ -149,7 +149,7 @@ def check_hits(run: Rankings, hits: Hits, findings: Findings) -> None:
         findings.add_all(
             "hits-most", rows.tolist(),
             lambda at: f"topic {run.topics[over[at]]} has {counts[over[at]]:,} documents, and at most {hits.most:,} "
-            "are taken; this is the first beyond",
+            "are accepted; this is the first beyond",
         )  # fmt: skip
     if hits.least is not None:
         under = np.flatnonzero((counts < hits.least) & (counts > 0))

@@ -117,7 +117,7 @@ def test_ids() -> None:
     [
         ("lareqa/sw", "unknown LAReQA language 'sw'"),
         ("lareqa/x-z/ar", "unknown view of LAReQA 'x-z'; did you mean 'x-"),
-        ("lareqa/x-y/ar-ar", "lareqa/x-y/ar-ar has one language twice: x-x/ar is meant"),
+        ("lareqa/x-y/ar-ar", "lareqa/x-y/ar-ar names one language twice: write lareqa/x-x/ar"),
         ("lareqa/x-y/ar-sw", "unknown LAReQA language 'sw'"),
         ("lareqa/x-y/ar/en", "unknown collection 'lareqa/x-y/ar/en'"),
     ],

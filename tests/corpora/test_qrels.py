@@ -142,7 +142,7 @@ def test_missing_and_empty_files(tmp_path):
 def test_bad_columns():
     with pytest.raises(ClirError, match="topic 1: document a more than once in the qrels"):
         Qrels.of(["1", "1"], ["a", "a"], [1, 1])
-    with pytest.raises(ClirError, match="an id is not empty and has no white space"):
+    with pytest.raises(ClirError, match="an id must not be empty or have white space in it"):
         Qrels.from_dict({"1": {"a b": 1}})
     with pytest.raises(ClirError, match="the relevance 3000000000 is above 1,000,000"):
         Qrels.from_dict({"1": {"a": 3_000_000_000}})

@@ -75,7 +75,9 @@ def test_what_the_earlier_student_was_not_to_see_is_not_replayed(door: Any, desk
 def test_the_demos_student_has_no_files_to_go_on_from(tmp_path: Path) -> None:
     made = {"recipe": {"teacher": "t"}, "data": {"bitext": "demo"}}
     (tmp_path / "meta.json").write_text(json.dumps(made))
-    with pytest.raises(UsageError, match=r"cannot be continued: its bitext \(demo\) is in no files"):
+    with pytest.raises(
+        UsageError, match=r"cannot be continued: its bitext \(demo\) is not in files that can be read again"
+    ):
         earlier_training(tmp_path)
 
 
@@ -93,8 +95,8 @@ def test_the_share_can_be_chosen_or_nothing(door: Any, desk: Path) -> None:
     ("more", "status", "message"),
     [
         (("--student", "sw"), 2, "--continue-from is the student to start from: leave out --student"),
-        (("--replay", "-1"), 2, "--replay is a share, 0 or more"),
-        (("--continue-from", "ha.tsv"), 2, "ha.tsv is no student that can be continued"),
+        (("--replay", "-1"), 2, "--replay is a share of the new pairs, 0 or more"),
+        (("--continue-from", "ha.tsv"), 2, "ha.tsv cannot be continued: it has no manifest of a training"),
     ],
 )
 def test_wrong_use(door: Any, desk: Path, more: tuple[str, ...], status: int, message: str) -> None:

@@ -219,7 +219,7 @@ def test_bad_documents(refusal, desk, corpus, status, message):
         (("--merge", "a", "b"), 2, "give one of --corpus, --merge, --from-index, --from-embeddings; not --corpus, --m"),
         (("--shard", "5/4"), 2, "a shard is i/n with i from 1 to n, as 1/4, not '5/4'"),
         (("--shard", "1/4", "--processes", "2"), 2, "--processes goes with all the work, not with --shard"),
-        (("--shard", "1/4", "--device", "cpu", "cpu"), 2, "--shard takes one --device"),
+        (("--shard", "1/4", "--device", "cpu", "cpu"), 2, "--shard goes with one --device, not several"),
         (("--shard", "1/4", "--factory", "SQ8"), 2, "--factory goes with a whole dense index"),
         (("--tokens", "--factory", "SQ8"), 2, "--factory goes with a whole dense index"),
         (("--processes", "0"), 2, "--processes must be at least 1, not 0"),

@@ -81,7 +81,7 @@ def test_a_run_is_reranked_and_its_hits_are_shown_and_explained(search, desk, mi
         (("--method", "bm25", "--show", "0"), "--show must be at least 1, not 0"),
         (("--method", "bm25", "--show", "1", "--json"), "--show prints passages"),
         (("--method", "hybrid", "--encoder", "x", "--depth", "1", "2", "3"), "--depth has one number"),
-        (("--method", "hybrid", "--encoder", "x", "--depth", "1", "0"), "depth is at least 1, not 0"),
+        (("--method", "hybrid", "--encoder", "x", "--depth", "1", "0"), "depth must be at least 1, not 0"),
         (
             ("--method", "hybrid", "--encoder", "x", "--fusion", "isr", "--rrf.k", "9"),
             "--rrf.k means nothing to fusion",

@@ -109,7 +109,7 @@ REFUSED = [
     ((*CHECK[:3], "--archive", "one.run", "--team", "us"), 2,
      "--team does not go with --archive, which has its own metadata inside"),
     ((*PACK[:-1], "ours.zip"), 2, "--output ours.zip: trec wants a tar.gz file (.tar.gz or .tgz)"),
-    ((*PACK, "--id", "x"), 2, "--id means nothing to trec"),
+    ((*PACK, "--id", "x"), 2, "--id does not apply to trec: leave it out"),
     (("pack", "--leaderboard", "msmarco", "--runs", "one.run", "--output", "x.tar.gz", "--id", "us"), 2,
      "msmarco wants a submission id, yyyymmdd-name, the day of the submission first: --id us is not of that shape"),
 ]  # fmt: skip

@@ -181,7 +181,10 @@ def test_no_space_left(desk, door, minilm, checkpoint_steps, megabytes, reason):
         (("--replay", ".5"), "--replay is for pairs of an earlier training: it needs --continue-from"),
         (("--every", "5"), "--every needs --early-stopping"),
         (("--stop-search", "late"), "--stop-search needs --early-stopping"),
-        (("--early-stopping", "bitext"), "early stopping holds out 500 of 12 pairs: set pairs of early_stopping lower"),
+        (
+            ("--early-stopping", "bitext"),
+            "early stopping holds out 500 of 12 pairs: set `pairs` of early_stopping to fewer",
+        ),
         (("--precision", "fp16"), "precision: fp16 is for GPUs; on a processor there are bf16 and fp32"),
         (("--threads", "0"), "--threads must be at least 1, not 0"),
         (("--output", "docs.jsonl"), "docs.jsonl holds something else: choose another --output, or remove it"),

@@ -128,9 +128,9 @@ def test_hits_of_topics_are_shown_and_explained(root: Path, minilm: Path) -> Non
 def test_what_cannot_be_opened_is_refused(root: Path, tmp_path: Path, minilm: Path) -> None:
     with pytest.raises(UsageError, match="unknown method 'tokens'"):
         open_search(root / "dense", str(minilm), "tokens")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="is no index folder of a kind that can be searched"):
+    with pytest.raises(UsageError, match="is not an index that can be searched: make one"):
         open_search(tmp_path)
-    with pytest.raises(UsageError, match="is no index folder, and no collection of that name"):
+    with pytest.raises(UsageError, match="is neither an index folder nor the id of a collection"):
         open_search(f"{tmp_path}/nowhere")
     with pytest.raises(UsageError, match="unknown language 'xx'"):
         open_search("demo/xx")

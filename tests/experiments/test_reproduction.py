@@ -47,7 +47,7 @@ def test_verdicts(found, verdict):
     ("old", "new", "message"),
     [
         ("name: made", "nam: made", "unknown key steps.0.nam"),
-        ("python -c pass", "rm -rf /", "a command begins with python: rm -rf /"),
+        ("python -c pass", "rm -rf /", "a command must begin with python, not as: rm -rf /"),
         ("python -c pass", "python 'a", "not a command"),
         ("$SCORE", "$ SCORE", r"a \$ without a name behind it"),
         ("run: a.run", "run: $/a.run", r"\$/a.run: a \$ without a name behind it"),

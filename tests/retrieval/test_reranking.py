@@ -117,7 +117,7 @@ def test_the_first_stage_may_read_another_text(index: TokenIndex) -> None:
     run = LateReranker(index, Seeded(), first, first_topics=translated).search(TOPICS[2:4], 5)
     assert first.asked == [(translated[2:4], 1000)]
     assert_same(run, LateSearcher(index, Seeded()).search(TOPICS[2:4], 5))
-    with pytest.raises(UsageError, match=r"topic 000 has no text for the first stage \(2 such topics\)"):
+    with pytest.raises(UsageError, match=r"topic 000 has no text for the first stage \(one of 2 such topics\)"):
         LateReranker(index, Seeded(), first, first_topics=translated[2:]).search(TOPICS, 5)
 
 

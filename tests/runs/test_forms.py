@@ -91,7 +91,7 @@ def test_ranks_far_down_stay_apart(file):
         ('{"7": {"a": 1' + 400 * "0" + "}}", ": topic '7', document 'a': the score is beyond float32"),
         ('{"7": {"a": 1' + 5000 * "0" + "}}", ": not a run as JSON: Exceeds the limit"),
         ('{"7": {"a": 1, "a": 2}}', ": not a run as JSON: the key 'a' stands twice in one object"),
-        ('{"7": {"a b": 1}}', ": docid 'a b' (line 1): an id is not empty and has no white space"),
+        ('{"7": {"a b": 1}}', ": docid 'a b' (line 1): an id must not be empty or have white space in it"),
         ('{"7": {"a\\ud800": 1}}', ": docid 'a\\ud800': an id with a lone surrogate"),
         ('{"7": ' + 100_000 * "[", ": not a run as JSON: "),
         (b'{"7": {"a": 1},\n "8": {"\xff": 1}}', ":2: not UTF-8: invalid start byte"),

@@ -62,9 +62,14 @@ def test_from_hits_and_an_empty_run():
         (["1", "2", "1"], ["a", "a", "a"], [1, 2, 3], "topic 1: document a more than once in the run"),
         (["1", "1"], ["a", "b"], [1, float("nan")], "topic 1, document b: the score nan is not finite as float32"),
         (["1", "1"], ["a", "b"], [1, 1e39], "topic 1, document b: the score inf is not finite as float32"),
-        (["1", "1"], ["a", "b c"], [1, 2], "docid 'b c' (line 2): an id is not empty and has no white space"),
-        (["1", "1"], ["a", "b\u00a0c"], [1, 2], "docid 'b\\xa0c' (line 2): an id is not empty and has no white space"),
-        (["", "1"], ["a", "b"], [1, 2], "qid '' (line 1): an id is not empty and has no white space"),
+        (["1", "1"], ["a", "b c"], [1, 2], "docid 'b c' (line 2): an id must not be empty or have white space in it"),
+        (
+            ["1", "1"],
+            ["a", "b\u00a0c"],
+            [1, 2],
+            "docid 'b\\xa0c' (line 2): an id must not be empty or have white space in it",
+        ),
+        (["", "1"], ["a", "b"], [1, 2], "qid '' (line 1): an id must not be empty or have white space in it"),
         (["1", "1"], ["a"], [1, 2], "the columns of a run differ in length: qid 2, docid 1, score 2"),
     ],
 )

@@ -55,7 +55,7 @@ def test_rules_of_ones_own(tmp_path: Path) -> None:
         (yaml.safe_dump({**OWN, "sources": []}), "sources: "),
         (
             yaml.safe_dump({**OWN, "archive": {**ARCHIVE, "run": "runs/{nosuch}.txt"}}),
-            "archive.run: 'runs/{nosuch}.txt' has {nosuch}, which stands for nothing here (known: {id}, {part}, {tag}",
+            "archive.run: 'runs/{nosuch}.txt' has {nosuch}, which is no placeholder here (known: {id}, {part}, {tag}",
         ),
         (yaml.safe_dump({**OWN, "archive": {**ARCHIVE, "run": "{tag!r}"}}), "archive.run: '{tag!r}' has {tag!r}"),
         (yaml.safe_dump({**OWN, "archive": {**ARCHIVE, "run": "{tag}}"}}), "archive.run: '{tag}}' has }"),

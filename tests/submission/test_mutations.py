@@ -72,7 +72,7 @@ MUTATIONS = [
     ("trec", swap(4, 5), "topic-split", 5, "topic 101 goes on here, after other topics; it began on line 1"),
     ("trec", change(8, "d24", "d22"), "duplicate", 8, "document d22 a second time for topic 102 (first on line 6)"),
     ("trec", change(11, "d33", "d99"), "docid-unknown", 11, "document d99 is not in the collection"),
-    ("trec", longer, "hits-most", 1005, "topic 102 has 1,001 documents, and at most 1,000 are taken"),
+    ("trec", longer, "hits-most", 1005, "topic 102 has 1,001 documents, and at most 1,000 are accepted"),
     ("trec", change(6, " 2 ", " two "), "rank-form", 6, "the rank two is not an integer"),
     ("trec", change(6, " 2 ", " 2.0 "), "rank-form", 6, "the rank 2.0 is not an integer"),
     ("trec", change(5, " 1 ", " 0 "), "rank-start", 5, "the lowest rank of topic 102 is 0, not 1"),

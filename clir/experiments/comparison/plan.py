@@ -129,7 +129,7 @@ class Plan(BaseModel):
     def _from_the_environment(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
         expanded = tuple(os.path.expandvars(spec) for spec in specs)
         if left := next((spec for spec in expanded if re.search(r"\$\w|\$\{", spec)), None):
-            raise ValueError(f"{left} names a variable that is not in the environment")
+            raise ValueError(f"{left} names a variable that is not set in the environment")
         return expanded
 
     @field_validator("collections")
@@ -148,14 +148,14 @@ class Plan(BaseModel):
     def _sensible(self) -> Plan:
         taken = {"teacher", "student", "loss", "seed", "steps", "epochs", "flops", "pairs_per_language"}
         if wrong := sorted(taken & self.training.keys()):
-            raise ValueError(f"training: {wrong[0]} has its own place in a comparison")
+            raise ValueError(f"training: {wrong[0]} is set by the comparison itself: remove it there")
         if self.baseline not in (*self.losses, UNDISTILLED, ORACLE):
             raise ValueError(f"baseline: {self.baseline} is no loss of this comparison, nor {UNDISTILLED} or {ORACLE}")
         if wrong := sorted(set(REFERENCES) & self.losses.keys()):
-            raise ValueError(f"losses: {wrong[0]} is the name of a line that is there anyway")
+            raise ValueError(f"losses: {wrong[0]} is the name of a line that every comparison has: choose another name")
         for name, values in (("seeds", self.seeds), ("budgets", self.budgets), ("collections", self.collections)):
             if len(set(values)) < len(values):
-                raise ValueError(f"{name}: one comes twice")
+                raise ValueError(f"{name}: the same value is there twice")
         return self
 
     def part(self, losses: Sequence[str] | None = None, seeds: Sequence[int] | None = None) -> Plan:

@@ -126,7 +126,7 @@ def _judged(name: str) -> Collection:
 def _qrels(collection: Collection) -> Qrels:
     qrels = collection.qrels()
     if qrels is None:
-        raise UsageError(f"{collection.id} has no qrels to compare by")
+        raise UsageError(f"{collection.id} has no qrels, which a comparison needs")
     return qrels
 
 

@@ -118,7 +118,9 @@ def table_source(
         )
     foreign = [code for code in (source, target) if code != "en"]
     if len(foreign) != 1:
-        raise UsageError(f"bitext has English on one side: no table from {source!r} into {target!r} comes of {what}")
+        raise UsageError(
+            f"{what} has English on one side: no table from {source!r} into {target!r} can be learned from it"
+        )
     specs = (what,) if os.path.exists(what) else tuple(what.split("+"))
     for one in parse_specs(specs, foreign):
         if not same_language(one.language, foreign[0]):

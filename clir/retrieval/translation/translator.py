@@ -38,7 +38,9 @@ class HumanTranslator:
         texts = {topic.qid: topic for topic in collection_topics(self.collection, self.target, self.fields)}
         missing = [topic.qid for topic in topics if topic.qid not in texts]
         if missing:
-            raise UsageError(f"{self.collection.id} has no topic {missing[0]} in {self.target!r} ({len(missing)} such)")
+            raise UsageError(
+                f"{self.collection.id} has no topic {missing[0]} in {self.target!r} (one of {len(missing)} such topics)"
+            )
         return [texts[topic.qid] for topic in topics]
 
     def provenance(self) -> dict[str, Any]:

@@ -119,10 +119,10 @@ def check(
     if runs < 2:
         raise UsageError(f"fusion needs at least two runs, not {runs}")
     if not (math.isfinite(rrf_k) and rrf_k >= 0):
-        raise UsageError(f"the k of rrf is a number from 0, not {rrf_k:g}")
+        raise UsageError(f"the k of rrf must be 0 or more, not {rrf_k:g}")
     for name, value in (("depth", depth), ("hits", hits)):
         if value is not None and value < 1:
-            raise UsageError(f"{name} is at least 1, not {value}")
+            raise UsageError(f"{name} must be at least 1, not {value}")
     if weights is not None:
         _check_weights(weights, runs, method)
 
@@ -134,7 +134,7 @@ def _check_weights(weights: Sequence[float], runs: int, method: str) -> None:
         raise UsageError(f"{len(weights)} weights for {runs} runs: give one for each, in the same order")
     if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
         given = " ".join(f"{weight:g}" for weight in weights)
-        raise UsageError(f"weights are numbers from 0, not all 0; these are {given}")
+        raise UsageError(f"weights must be 0 or more, and not all 0; these are {given}")
 
 
 def _ranked(

@@ -102,7 +102,7 @@ def test_a_dictionary_from_another_language(tmp_path: Path) -> None:
             '<!DOCTYPE a [<!ENTITY x "y">]><TEI>&x;</TEI>',
             r"d.tei: XML with entities or external references is",
         ),
-        ("d.dict", "bomba pump", r"d.dict is no dictionary: it ends in none of .tei, .xml,"),
+        ("d.dict", "bomba pump", r"d.dict is not read as a dictionary: its name must end in one of .tei, .xml,"),
     ],
 )
 def test_bad_dictionaries_are_refused(name: str, text: str, message: str, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_human() -> None:
     translator = make_translator("human", "sw", "en", collection=demo)
     assert translator(demo.topics("sw")[::-1]) == demo.topics("en")[::-1]  # type: ignore[operator]
     assert translator.provenance() == {"kind": "human", "collection": "demo/sw", "target": "en"}
-    with pytest.raises(UsageError, match=r"^demo/sw has no topic 001 in 'en' \(2 such\)$"):
+    with pytest.raises(UsageError, match=r"^demo/sw has no topic 001 in 'en' \(one of 2 such topics\)$"):
         texts(translator)
 
 
