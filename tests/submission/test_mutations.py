@@ -90,7 +90,7 @@ MUTATIONS = [
     ("trec", change(7, "7.5", "8.4999999"), "score-tie", 7, "8.5 and 8.4999999 are one float32"),
     ("trec", change(9, "ours.1", "theirs"), "tag-changes", 9, "the run tag is theirs here, and ours.1 on the first"),
     ("trec", lambda lines: [line.replace("ours.1", "ou/rs") for line in lines], "tag-form", 1, "letters, digits"),
-    ("trec", lambda lines: [line.replace("ours.1", "o" * 21) for line in lines], "tag-length", 1, "21 characters; 20"),
+    ("trec", lambda lines: [line.replace("ours.1", "o" * 21) for line in lines], "tag-length", 1, "at most 20"),
     ("trec", lambda _: valid_lines("mmarco", "msmarco"), "form", 1, "nothing can make one of it"),
     ("neuclir", swap(4, 5), "topic-split", 5, "topic 101"),
     ("neuclir", change(3, "-aaaa-", "-aaa-"), "docid-form", 3, "is not a UUID"),
