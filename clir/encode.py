@@ -79,21 +79,27 @@ def parser() -> Parser:
     made = parser.add_argument_group("from vectors that are there")
     made.add_argument("--from-index", metavar="INDEX", help="a flat dense index, clir's or Pyserini's, for --factory")
     made.add_argument(
-        "--from-embeddings", metavar="PATH", help="vectors as JSON lines (Pyserini's embeddings.jsonl), by --encoder"
+        "--from-embeddings",
+        metavar="PATH",
+        help="vectors that --encoder made, as JSON lines (Pyserini's embeddings.jsonl)",
     )
 
     factory = parser.add_argument_group("approximate index")
     factory.add_argument("--factory", metavar="F", help='FAISS\'s factory string: HNSW32, "IVF1024,PQ48x4", SQ8, ...')
     factory.add_argument("--train", type=int, metavar="N", help="vectors to train on (50,000, or 64 a cell if more)")
-    factory.add_argument("--seed", type=int, metavar="S", help="of the samples (default: 0)")
+    factory.add_argument("--seed", type=int, metavar="S", help="seed of the random samples (default: 0)")
     factory.add_argument(
         "--recall", type=float, metavar="R", help="recall@100 that nprobe or efSearch is tuned to (default: 0.95)"
     )
     factory.add_argument(
         "--recall-topics", metavar="FILE|ID", help="topics to measure recall with (default: 256 of the documents)"
     )
-    factory.add_argument("--index-parameters", metavar="P", help='to save instead of tuned ones, as "nprobe=16"')
-    factory.add_argument("--build-parameters", metavar="P", help='set before building, as "efConstruction=200"')
+    factory.add_argument(
+        "--index-parameters", metavar="P", help='search parameters to save instead of tuned ones, such as "nprobe=16"'
+    )
+    factory.add_argument(
+        "--build-parameters", metavar="P", help='parameters set before building, such as "efConstruction=200"'
+    )
     return parser
 
 

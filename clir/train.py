@@ -56,11 +56,25 @@ def parser() -> Parser:
         "D.jsonl or D.parquet (texts under en and the language's code; or D.jsonl:source,target); any of them "
         "compressed; sw=SPEC names the language",
     )  # fmt: skip
-    data.add_argument("--language", nargs="+", default=[], metavar="CODE", help="of the bitext: one, or one a SPEC")
-    data.add_argument("--held-out", nargs="+", default=[], metavar="ID|FILE", help="whose text is removed")
+    data.add_argument(
+        "--language",
+        nargs="+",
+        default=[],
+        metavar="CODE",
+        help="language of the bitext: one code, or one for each SPEC",
+    )
+    data.add_argument(
+        "--held-out",
+        nargs="+",
+        default=[],
+        metavar="ID|FILE",
+        help="collections or files whose text is removed from the bitext",
+    )
     data.add_argument("--no-cleaning", action="store_true", help="keep duplicates and odd pairs")
     data.add_argument("--no-language-guess", action="store_true", help="keep sides that look like another language")
-    data.add_argument("--dropped", metavar="TSV", help="write all dropped pairs there: reason, language, both sides")
+    data.add_argument(
+        "--dropped", metavar="TSV", help="write all dropped pairs to this file: reason, language, both sides"
+    )
     data.add_argument("--pairs-per-language", type=int, metavar="N", help="at most so many pairs of each language")
     data.add_argument("--shuffle-targets", action="store_true", default=None, help="control: teach wrong translations")
 
@@ -71,15 +85,17 @@ def parser() -> Parser:
         "0.1): ot, sinkhorn-divergence, mse, cosine, contrastive, token-contrastive, late-interaction, aligned-mse, "
         "relevance, norm",
     )  # fmt: skip
-    loss.add_argument("--weights", nargs="+", type=float, metavar="W", help="of the losses of a sum (default: 1 each)")
+    loss.add_argument(
+        "--weights", nargs="+", type=float, metavar="W", help="weights of the losses of a sum (default: 1 each)"
+    )
     loss.add_argument(
         "--solver", metavar="NAME",
-        help="of the tokens' transport: sinkhorn (default), ipot, unbalanced, partial, exact, greedy, maxsim",
+        help="solver for the transport of tokens: sinkhorn (default), ipot, unbalanced, partial, exact, greedy, maxsim",
     )  # fmt: skip
     loss.add_argument("--epsilon", type=float, help="solver: entropy (default: 0.1)")
     loss.add_argument("--epsilon-unit", metavar="spread|absolute", help="solver: epsilon's unit (default: spread)")
     loss.add_argument("--iterations", type=int, help="solver: iterations (default: 50)")
-    loss.add_argument("--cost", metavar="cosine|squared", help="between tokens (default: cosine)")
+    loss.add_argument("--cost", metavar="cosine|squared", help="cost between two tokens (default: cosine)")
     loss.add_argument(
         "--centred", action=argparse.BooleanOptionalAction,
         help="take the mean teacher token of the batch out of all tokens first (default: only ot does)",
@@ -90,7 +106,12 @@ def parser() -> Parser:
         "--temperature", type=float, help="contrastive losses: temperature (default: 0.02; token-contrastive: 0.05)"
     )
     loss.add_argument("--queue", type=int, metavar="N", help="contrastive: negatives from earlier batches (default: 0)")
-    loss.add_argument("--english-replay", type=float, metavar="SHARE", help="of pairs whose English is read too (0)")
+    loss.add_argument(
+        "--english-replay",
+        type=float,
+        metavar="SHARE",
+        help="share of the pairs whose English side the student learns too (default: 0)",
+    )
 
     run = parser.add_argument_group("training")
     run.add_argument("--steps", type=int, metavar="N", help="optimiser steps (default: one pass, or --epochs)")
@@ -118,7 +139,7 @@ def parser() -> Parser:
     run.add_argument("--device", default="cpu", help="cpu (default), cuda")
     run.add_argument("--threads", type=int, metavar="N", help="processor threads (default: all)")
     run.add_argument("--checkpoint-steps", type=int, default=100, metavar="N", help="steps between checkpoints (100)")
-    run.add_argument("--tensorboard", metavar="FOLDER", help="write event files for TensorBoard there")
+    run.add_argument("--tensorboard", metavar="FOLDER", help="write event files for TensorBoard into this folder")
 
     stop = parser.add_argument_group("early stopping")
     stop.add_argument(
