@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import stat
+import struct
 import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from typing import IO, TypeVar, cast
 
 from clir.submission.findings import Findings
 from clir.submission.reading import compression_of
-from clir.support.compression import Allowance, BrokenCompression, NotUnpacked, open_member, open_unpacked
+from clir.support.compression import Allowance, BrokenCompression, NotUnpacked, open_member, open_unpacked, short
 from clir.support.errors import ClirError, quoted
 from clir.support.files import READ_BLOCK
 
@@ -60,7 +61,7 @@ def _in_zip(path: Path) -> Members:
                 raise zipfile.BadZipFile(f"{called(one.filename)} is encrypted")
             if stat.S_ISLNK(one.external_attr >> 16):
                 yield one.filename, None
-            elif not one.is_dir():
+            elif not one.filename.endswith("/"):
                 with open_member(archive, one, path, allowance) as handle:
                     yield one.filename, handle
 
@@ -125,9 +126,17 @@ def naming_faults(path: Path) -> Iterator[None]:
         if error.errno is not None:
             raise ClirError(f"cannot unpack {path}: {error.strerror or error}") from error
         raise _not_whole(path, error) from error
-    except (BrokenCompression, tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError) as error:
+    except (
+        BrokenCompression,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        struct.error,
+    ) as error:
         raise _not_whole(path, error) from error
 
 
 def _not_whole(path: Path, error: Exception) -> ClirError:
-    return ClirError(f"{path} is not a whole archive that can be read: {' '.join(str(error).split())[:200]}")
+    return ClirError(f"{path} is not a whole archive that can be read: {short(error)}")

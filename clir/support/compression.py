@@ -10,6 +10,7 @@ import gzip
 import io
 import lzma
 import os
+import struct
 import sys
 import zipfile
 import zlib
@@ -262,7 +263,7 @@ def _naming_faults(path: Path) -> Iterator[None]:
 def _zip_reader(path: Path, below: IO[bytes]) -> IO[bytes]:
     with _naming_zip_faults(path):
         archive = zipfile.ZipFile(below)
-        members = [member for member in archive.infolist() if not member.is_dir() and not _is_bookkeeping(member)]
+        members = [member for member in archive.infolist() if not _is_bookkeeping(member)]
         if len(members) != 1:
             raise NotUnpacked(path, f"is a zip of {len(members)} files: unpack it, and name the one that is meant")
         return _opened(archive, members[0], path)
@@ -280,15 +281,21 @@ def _opened(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> IO
 def _naming_zip_faults(path: Path) -> Iterator[None]:
     try:
         yield
-    except zipfile.BadZipFile as error:
-        raise NotUnpacked(path, f"is not a whole zip file: {error}") from error
+    except (zipfile.BadZipFile, ValueError, EOFError, struct.error) as error:
+        raise NotUnpacked(path, f"is not a whole zip file: {short(error)}") from error
     except RuntimeError as error:
         # NotImplementedError, a method of packing that is not known, is one of these.
-        reason = "it needs a password" if "password" in str(error) else str(error)
+        reason = "it needs a password" if "password" in str(error) else short(error)
         raise NotUnpacked(path, f"cannot be unpacked ({reason}): unpack it yourself") from error
 
 
+def short(error: Exception) -> str:
+    """What a library says of a broken file, in one line: it may quote the file at length."""
+    text = " ".join(str(error).split())
+    return f"{text[:160]}..." if len(text) > 160 else text or "it breaks off"
+
+
 def _is_bookkeeping(member: zipfile.ZipInfo) -> bool:
-    """Whether a file of a zip is what macOS and Windows put beside the user's."""
-    name = member.filename.rpartition("/")[2]
-    return member.filename.startswith("__MACOSX/") or name in (".DS_Store", "Thumbs.db")
+    """Whether an entry of a zip is a folder, or what macOS and Windows put beside the user's files."""
+    _, mark, name = member.filename.rpartition("/")
+    return bool(mark and not name) or member.filename.startswith("__MACOSX/") or name in (".DS_Store", "Thumbs.db")

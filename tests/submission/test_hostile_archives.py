@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import json
+import random
 import struct
 import tarfile
 import tracemalloc
@@ -127,6 +128,44 @@ def test_members_that_share_their_bytes_share_what_may_be_unpacked(
         for member in archive.infolist():
             with compression.open_member(archive, member, tmp_path, allowance) as handle:
                 assert len(handle.read()) == 1 << 18
+
+
+@pytest.mark.parametrize("kind", ["tar", "pax", "zip"])
+def test_a_damaged_archive_is_one_line_or_findings(kind: str, tmp_path: Path) -> None:
+    draw = random.Random(kind)
+    if kind == "zip":
+        whole, board = zip_of(("metadata.yaml", b"team: us\n"), ("sw/a.run", b"x\n")), read_leaderboard("ciral")
+    elif kind == "tar":
+        whole, board = gzip.decompress(tar_of((f"{LAYOUT}/dev.txt.bz2", RUN))), read_leaderboard("msmarco")
+    else:
+        member = tarfile.TarInfo("n" * 150)
+        member.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1" + "0" * 12}
+        whole, board = member.tobuf(tarfile.PAX_FORMAT) + bytes(1024), read_leaderboard("msmarco")
+    path = tmp_path / ("s.zip" if kind == "zip" else "s.tar.gz")
+    for turn in range(150):
+        data = bytearray(whole)
+        for _ in range(draw.choice([1, 2, 5])):
+            data[draw.randrange(min(len(data), 2048))] = draw.choice([0, 0x80, 0xFF, draw.randrange(256)])
+        for at in range(0, len(data) - 511, 512) if kind != "zip" else ():
+            if data[at + 257 : at + 262] == b"ustar" and turn % 3:
+                total = sum(data[at : at + 148]) + 8 * 32 + sum(data[at + 156 : at + 512])
+                data[at + 148 : at + 156] = b"%06o\0 " % total
+        path.write_bytes(bytes(data) if kind == "zip" else gzip.compress(bytes(data), 1))
+        found = Findings("s")
+        try:
+            with unpacked(board, path, found):
+                told = [one.message for one in found.kept]
+        except ClirError as error:
+            told = [str(error)]
+        assert all("\n" not in one and len(one) < 600 and not one.endswith(": ") for one in told)
+
+
+def test_a_zip_of_a_file_without_a_name(tmp_path: Path) -> None:
+    (tmp_path / "s.zip").write_bytes(zip_of(("~", b"x")).replace(b"~", b"\0"))
+    found = Findings("s.zip")
+    with unpacked(read_leaderboard("ciral"), tmp_path / "s.zip", found):
+        pass
+    assert "'' is not a plain file" in found.kept[0].message
 
 
 def test_what_is_not_unpacked_is_named_on_one_line(tmp_path: Path) -> None:
