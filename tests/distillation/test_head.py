@@ -104,7 +104,7 @@ def test_another_tokenizer_meets_the_teacher_by_characters(minilm: Path, pairs: 
 
 def test_texts_without_a_common_token_are_refused(minilm: Path) -> None:
     tower = load_tower(read_folder(minilm, "query"))
-    with pytest.raises(ClirError, match="no student token covers the same characters as a teacher token"):
+    with pytest.raises(ClirError, match="no token of the student covers the same characters as one of the teacher"):
         warm_start(tower, tower, ["", " "], "", "", max_tokens=16)
 
 

@@ -155,7 +155,7 @@ def test_languages_that_do_not_go_together(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^demo/sw has no topics in 'ha' \(it has: sw, en\)$"):
         make_translator("human", "sw", "ha", collection=open_demo("sw"))
     (tmp_path / "b.tsv").write_text("A cat\tPaka\n")
-    with pytest.raises(UsageError, match=r"no table from 'sw' into 'fr' comes of"):
+    with pytest.raises(UsageError, match=r"no table from 'sw' into 'fr' can be learned from"):
         make_translator(f"psq:{tmp_path / 'b.tsv'}", "sw", "fr")
     with pytest.raises(UsageError, match=r"is bitext of 'ha', but topics are translated from 'sw' into 'en'$"):
         make_translator(f"psq:ha={tmp_path / 'b.tsv'}", "sw", "en")
