@@ -87,7 +87,7 @@ def test_sparse_text_is_for_hybrids_and_of_the_same_kind(dense: OpenSearch, root
         dense.search("goats", sparse="goats")
     with (
         open_search(root / "dense", str(minilm), sparse_index=root / "bm25") as opened,
-        pytest.raises(UsageError, match="two texts, or two lists of topics"),
+        pytest.raises(UsageError, match="both as text, or both as lists of topics"),
     ):
         opened.search("goats", sparse=TOPICS)  # type: ignore[call-overload]
 
@@ -121,7 +121,7 @@ def test_hits_of_topics_are_shown_and_explained(root: Path, minilm: Path) -> Non
         assert first.startswith(plain[0])
         assert "\n1  water\n    score " in first
         assert [line.split()[:2] for line in first.splitlines() if line.startswith("    water")] == [["water", "water"]]
-        with pytest.raises(UsageError, match="cannot be explained without their passages"):
+        with pytest.raises(UsageError, match="--explain needs the text of the documents"):
             list(shown(run, TOPICS, None, 1, model))
 
 
