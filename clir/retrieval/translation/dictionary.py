@@ -10,19 +10,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from clir.corpora import languages, tables
 from clir.corpora.collection import Topic
 from clir.corpora.languages import code_for
 from clir.corpora.languages import language as canonical
 from clir.retrieval.translation.translator import Untranslated, word_by_word
 from clir.retrieval.translation.words import keyed, keys, words
+from clir.support.compression import without_ending
 from clir.support.errors import ClirError, UsageError
 from clir.support.files import existing, open_text, sha256_of_file
+from clir.support.progress import say
 
 Senses = Literal["first", "all"]
 SENSES: tuple[Senses, ...] = ("first", "all")
-TEI_ENDINGS = (".tei", ".xml", ".tei.gz", ".xml.gz")
-TABLE_ENDINGS = (".tsv", ".txt", ".tab", ".tsv.gz", ".txt.gz", ".tab.gz")
+# Behind each may stand how the file is compressed.
+TEI_ENDINGS = (".tei", ".xml")
+TABLE_ENDINGS = (".tsv", ".txt", ".tab")
 ENDINGS = (*TEI_ENDINGS, *TABLE_ENDINGS)
+# What header lines call the columns if they name no language.
+_HEADWORD = frozenset({"headword", "word", "term", "lemma", "source", "src"})
+_TRANSLATION = frozenset(
+    {"translation", "translations", "definition", "definitions", "meaning", "gloss", "equivalent", "target"}
+)
 
 # Remarks in brackets, and what stands between the equivalents of one definition.
 DEEPEST = 9
@@ -74,25 +83,27 @@ class Dictionary:
 
 
 def read_dictionary(path: str | Path) -> Dictionary:
-    """The dictionary in a file: TEI as FreeDict has it (.tei, .xml), or a table (.tsv, .txt, .tab); gzipped or not.
+    """The dictionary in a file: TEI as FreeDict has it (.tei, .xml), or a table (.tsv, .txt, .tab); compressed or not.
 
     A line of a table is a headword, a tab, and translations, one a column or parted by `,`, `;`, `/` or `|`; lines
-    with the same headword are its senses, `#` begins a remark. Of definitions, remarks in brackets are left out and
-    equivalents parted. An entry of a TEI file that has no translation of its own, a plural for instance, has those
-    of the entries it refers to. Case is ignored.
+    with the same headword are its senses, `#` begins a remark. A first line that names languages or columns is no
+    entry, which is said, and gives the language; cells are in quotes if all the file shows it. Of definitions, remarks
+    in brackets are left out and equivalents parted. An entry of a TEI file that has no translation of its own, a
+    plural for instance, has those of the entries it refers to. Case is ignored.
 
     Raises UsageError for a missing file or another ending, ClirError with file and line for a bad line, XML that is
     broken or declares entities, and for a dictionary without translations.
     """
     path = existing(path, "dictionary")
-    name = path.name.lower()
+    name = without_ending(path.name).lower()
     language = None
     if name.endswith(TEI_ENDINGS):
         found, language = _from_tei(path)
     elif name.endswith(TABLE_ENDINGS):
-        found = _from_table(path)
+        found, language = _from_table(path)
     else:
-        raise UsageError(f"{path} is not read as a dictionary: its name must end in one of {', '.join(ENDINGS)}")
+        known = ", ".join(ENDINGS)
+        raise UsageError(f"{path} is not read as a dictionary: its name must end in one of {known}, compressed or not")
     entries: dict[str, dict[str, None]] = {}
     for headword, definitions in found:
         if key := " ".join(keys(headword)):
@@ -118,17 +129,41 @@ def _from_tei(path: Path) -> tuple[list[tuple[str, list[str]]], str | None]:
     return found, language or None
 
 
-def _from_table(path: Path) -> list[tuple[str, list[str]]]:
-    found = []
+def _from_table(path: Path) -> tuple[list[tuple[str, list[str]]], str | None]:
+    """Headwords with their definitions, and the language that a header line says the headwords are in."""
+    found: list[tuple[str, list[str]]] = []
+    language = None
+    quoted = path.is_file() and _is_quoted(path)
     with open_text(path, "dictionary") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.isspace() or line.startswith("#"):
+        for where, cells in tables.rows(lines, path, quoted=quoted):
+            if cells[0].startswith("#"):
                 continue
-            headword, *translations = line.rstrip("\r\n").split("\t")
+            headword, *translations = cells
             if not translations or not words(headword):
-                raise ClirError(f"{path}:{number}: a line of a dictionary is: headword, tab, translations")
+                raise ClirError(f"{where}: a line of a dictionary is: headword, tab, translations")
+            if not found and language is None and (header := _header(headword, translations[0])) is not None:
+                language = header
+                say(f"{where}: a header line ({headword}, {translations[0]}), no entry: left out")
+                continue
             found.append((headword, translations))
-    return found
+    return found, language or None
+
+
+def _is_quoted(path: Path) -> bool:
+    with open_text(path, "dictionary") as lines:
+        return tables.is_quoted(lines)
+
+
+def _header(headword: str, translation: str) -> str | None:
+    """The language of the headwords, or "" for one that is not known, if two cells are names of columns."""
+    first, second = (
+        languages.named(cell) or (canonical(cell) if languages.is_code(cell) else "")
+        for cell in (headword, translation)
+    )
+    if first and second and first != second and "en" in (first, second):
+        return first
+    names_headword = bool(first) or headword.strip().lower() in _HEADWORD
+    return first if names_headword and translation.strip().lower() in _TRANSLATION else None
 
 
 def _equivalents(definitions: Iterable[str]) -> list[str]:
