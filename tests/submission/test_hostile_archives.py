@@ -32,7 +32,7 @@ MUCH = 80 << 20
 def tar_of(*members: tuple[tarfile.TarInfo | str, bytes]) -> bytes:
     raw = io.BytesIO()
     with (
-        gzip.open(raw, "wb", 1) as packed,
+        gzip.open(raw, "wb") as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as archive,
     ):
         for member, content in members:
@@ -86,10 +86,10 @@ def tar_headers(size: bytes, kind: bytes, data: bytes) -> bytes:
 MANY = [f"sw/{number}" for number in range(MOST_MEMBERS + 1)]
 HALF = bytes(MUCH // 2)
 BOMBS: list[tuple[str, str, Callable[[], bytes], str]] = [
-    ("msmarco", "s.tar.gz", lambda: tar_of((f"{LAYOUT}/dev.txt.bz2", bytes(MUCH))), "unpacks to more than 200 times"),
-    ("msmarco", "s.tar.gz", lambda: tar_of(("other", bytes(MUCH))), "unpacks to more than 200 times"),
-    ("ciral", "s.zip", lambda: zip_of(("sw/a.sw.run", bytes(MUCH))), "unpacks to more than 200 times its size"),
-    ("ciral", "s.zip", lambda: zip_of(("sw/a.run", HALF), ("sw/b.run", HALF)), "unpacks to more than 200 times"),
+    ("msmarco", "s.tar.gz", lambda: tar_of((f"{LAYOUT}/dev.txt.bz2", bytes(MUCH))), "unpacks to more than 500 times"),
+    ("msmarco", "s.tar.gz", lambda: tar_of(("other", bytes(MUCH))), "unpacks to more than 500 times"),
+    ("ciral", "s.zip", lambda: zip_of(("sw/a.sw.run", bytes(MUCH))), "unpacks to more than 500 times its size"),
+    ("ciral", "s.zip", lambda: zip_of(("sw/a.run", HALF), ("sw/b.run", HALF)), "unpacks to more than 500 times"),
     ("ciral", "s.zip", lambda: zip_of(("sw/a.run", b"x"), method=zipfile.ZIP_BZIP2), "its method of compression is"),
     ("ciral", "s.zip", lambda: zip_of(*((name, b"") for name in MANY)), "more than 1,000 files"),
     ("msmarco", "s.tar.gz", lambda: tar_of(*((name, b"") for name in MANY)), "more than 1,000 files"),
@@ -106,16 +106,19 @@ def test_an_archive_without_measure_is_one_line(
 ) -> None:
     (tmp_path / name).write_bytes(content())
     tracemalloc.start()
-    with (
-        pytest.raises(ClirError) as caught,
-        unpacked(read_leaderboard(board), tmp_path / name, Findings(name)),
-    ):
-        pass
-    most = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    try:
+        with (
+            pytest.raises(ClirError) as caught,
+            unpacked(read_leaderboard(board), tmp_path / name, Findings(name)),
+        ):
+            pass
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
     assert str(caught.value).startswith(str(tmp_path / name)) and said in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
-    assert most < 48 << 20
+    # A step of unpacking is tens of megabytes, whatever the archive holds.
+    assert most < 128 << 20
 
 
 def test_members_that_share_their_bytes_share_what_may_be_unpacked(
@@ -191,8 +194,8 @@ def test_what_is_not_unpacked_is_named_on_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.run.gz", lambda: gzip.compress(b"\n" * (2 << 20)), "unpacks to more than 200 times its size"),
-        ("a.run.bz2", lambda: bz2.compress(b"\n" * (2 << 20)), "unpacks to more than 200 times its size"),
+        ("a.run.gz", lambda: gzip.compress(b"\n" * (2 << 20)), "unpacks to more than 500 times its size"),
+        ("a.run.bz2", lambda: bz2.compress(b"\n" * (2 << 20)), "unpacks to more than 500 times its size"),
         ("a.run.zip", lambda: zip_of(("a", b"x"), ("b", b"x")), "is a zip of 2 files"),
         ("a.run.zip", lambda: zip_of(("a", b"x"))[:-9], "is not a whole zip file"),
     ],
