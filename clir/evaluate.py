@@ -124,7 +124,7 @@ def check(options: argparse.Namespace) -> None:
 
     missing = [f"--{name}" for name in ("qrels", "runs") if not getattr(options, name)]
     if missing:
-        raise UsageError(f"the following arguments are required: {', '.join(missing)} (or --reproduce)")
+        raise UsageError(f"give {' and '.join(missing)} (or --reproduce)")
     if options.only:
         raise UsageError("--only chooses steps of --reproduce FILE: add it")
     given = [name for name in CRITERION if getattr(options, name) is not None]
@@ -157,7 +157,10 @@ def check_reproduction(options: argparse.Namespace) -> None:
     plain = parser()
     given = [name for name, value in vars(options).items() if name not in taken and value != plain.get_default(name)]
     if given:
-        raise UsageError(f"--reproduce goes with --only and --json alone: leave out {', '.join(map(_option, given))}")
+        raise UsageError(
+            "--reproduce can be combined with --only and --json, nothing else: leave out "
+            f"{', '.join(map(_option, given))}"
+        )
 
 
 def _check_shown(options: argparse.Namespace) -> None:
@@ -170,7 +173,7 @@ def _check_shown(options: argparse.Namespace) -> None:
     for name, shown in files.items():
         if getattr(options, name) and not any(getattr(options, file) for file in shown):
             advice = f": add {' or '.join(map(_option, shown))}" if shown else ""
-            raise UsageError(f"{_option(name)} is for the tables, which --json does not print{advice}")
+            raise UsageError(f"{_option(name)} is shown in tables alone, which --json does not print{advice}")
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -187,7 +190,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         if path := getattr(options, name):
             check_output(path, inputs, f"--{name}")
             if earlier := written.get(Path(path).resolve()):
-                raise UsageError(f"{earlier} and --{name} are one file: {path}")
+                raise UsageError(f"{earlier} and --{name} name the same file, {path}: give each its own")
             written[Path(path).resolve()] = f"--{name}"
 
 
@@ -215,7 +218,7 @@ def reproduce(options: argparse.Namespace) -> None:
         show(plain_table(lines))
     off = sum(one.verdict == OFF for one in outcomes)
     if off:
-        raise ClirError(f"{off} of {len(outcomes)} scores are off by more than they may be")
+        raise ClirError(f"{off} of {len(outcomes)} scores differ from the expected ones by more than their tolerance")
 
 
 def show(options: argparse.Namespace, scored: Scored, summary: Summary) -> None:

@@ -157,7 +157,7 @@ def _parse(spec: str, code: str | None) -> Source:
     if prefixed:
         code, spec = prefixed.groups()
     if code is None:
-        raise UsageError(f"no language for the bitext {spec}: name it with --language, or as sw={spec}")
+        raise UsageError(f"no language given for the bitext {spec}: give it with --language, or write sw={spec}")
     language = languages.language(code)
     if language == "en":
         raise UsageError(f"the foreign side of the bitext {spec} cannot be English")
@@ -201,7 +201,7 @@ def _files_and_columns(spec: str) -> tuple[tuple[str, ...], tuple[str, str] | No
     if not _ends(named[1], *ENDINGS):
         return parts, None
     if _ends(named[1], TMX_ENDINGS):
-        raise UsageError(f"bitext {spec}: a .tmx file has languages, no columns: write {named[1]}")
+        raise UsageError(f"bitext {spec}: a .tmx file has languages and no columns: write {named[1]}")
     if "0" in columns and _ends(named[1], TABLE_ENDINGS):
         raise UsageError(f"bitext {spec}: columns are counted from 1")
     return (named[1],), columns

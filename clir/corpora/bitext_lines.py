@@ -39,7 +39,8 @@ def read_moses(english: Path, foreign: Path, language: str, report: Report, *, n
                 long = number + sum(1 for _ in (left if other is None else right))
                 lengths = (number - 1, long) if one is None else (long, number - 1)
                 raise ClirError(
-                    f"{english if one is None else foreign}:{number}: no such line; bitext sides differ in length: "
+                    f"{english if one is None else foreign}:{number}: no such line; the two sides of the "
+                    "bitext differ in length: "
                     f"{english} has {lengths[0]:,} lines, {foreign} has {lengths[1]:,}{inside.hint()}"
                 )
             if "\r" in one or "\r" in other:
@@ -144,7 +145,7 @@ def _pair(row: Row, at: tuple[int, int]) -> tuple[str, str]:
     if cells == [""] or (len(cells) == 1 and cells[0].isspace()):
         return "", ""
     if len(cells) == 1:
-        raise ClirError(f"{where}: no tab; a line of bitext is: English, tab, translation")
+        raise ClirError(f"{where}: no tab in the line, which must be: English, tab, translation")
     raise ClirError(f"{where}: {len(cells)} columns; column {max(at) + 1} is missing")
 
 

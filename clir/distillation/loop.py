@@ -179,7 +179,7 @@ class StepProgress(TrainerCallback):  # type: ignore[misc]
         if logs and "loss" in logs:
             self._progress.note(f"training (loss {logs['loss']:.4f})")
         if logs and "eval_score" in logs:
-            say(f"step {state.global_step:,}: {logs['eval_score']:.4f} on what is held out")
+            say(f"step {state.global_step:,}: {logs['eval_score']:.4f} on the held-out pairs or topics")
 
 
 class Outcome(NamedTuple):
@@ -223,7 +223,7 @@ def run(
         else:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if not all(bool(torch.isfinite(parameter).all()) for parameter in distiller.parameters()):
-        raise ClirError("training diverged (weights are not finite): lower the learning rate")
+        raise ClirError("training diverged (weights are no longer finite numbers): lower the learning rate")
     history = trainer.state.log_history
     done = int(trainer.state.global_step)
     return Outcome(
@@ -249,7 +249,10 @@ def _arguments(
 ) -> TrainingArguments:
     share = processes()
     if recipe.accumulation % share:
-        raise UsageError(f"{share} processes cannot share {recipe.accumulation} batches a step: set accumulation")
+        raise UsageError(
+            f"{share} processes cannot share {recipe.accumulation} batches a step: set accumulation to a "
+            "multiple of the processes"
+        )
     if tensorboard is not None:
         if importlib.util.find_spec("tensorboard") is None:
             raise UsageError("tensorboard is not installed: pip install tensorboard")

@@ -48,7 +48,7 @@ def freeze(tower: Tower, embeddings: bool, layers: int) -> None:
         raise UsageError(f"freeze_layers: {layers} is more than the student's layers")
     if layers == len(stack) and tower.head is None:
         raise UsageError(
-            f"freeze_layers: {layers} are all of the student's layers, and it has no head: nothing to train"
+            f"freeze_layers: {layers} are all layers of the student, which has no head: nothing would be trained"
         )
     kept = {id(parameter) for layer in stack[layers:] for parameter in layer.parameters()}
     for parameter in transformer.parameters():
@@ -63,13 +63,15 @@ def check_late_interaction(recipe: Recipe, start: TowerEncoder, teacher: TowerEn
         return
     named = f"{late[0].name} was trained for late interaction"
     if len(late) == 1 or not same_space(start, teacher) or recipe.head == "linear":
-        raise UsageError(f"{named}: its student must be its copy, or an earlier student of it, without another head")
+        raise UsageError(
+            f"{named}: its student must start as its copy or as an earlier student of it, and without --head linear"
+        )
     if recipe.loss.by_sentence():
         raise UsageError(f"{named} and has no sentence vectors: choose losses on tokens (late-interaction, ot, ...)")
     if recipe.early_stopping is not None and recipe.early_stopping.search != "late":
-        raise UsageError(f"{named} and has no sentence vectors: early stopping is by a collection, with search late")
+        raise UsageError(f"{named} and has no sentence vectors: stop early by a collection, with --stop-search late")
     if recipe.trim_vocabulary != "none":
-        raise UsageError(f"{named}: trim_vocabulary is not done with it")
+        raise UsageError(f"{named}: its vocabulary cannot be trimmed, so leave out trim_vocabulary")
 
 
 class Start(NamedTuple):

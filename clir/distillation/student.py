@@ -240,7 +240,9 @@ def _check(tower: Tower, prompt: str, teacher: TowerEncoder, output: Path) -> No
         }
     for side, difference in wrong.items():
         if not difference <= TOLERANCE:
-            raise ClirError(f"the saved student's {side} side differs by {difference:.2g} from the trained one")
+            raise ClirError(
+                f"the saved student's {side} side differs by {difference:.2g} from the trained one: it is not kept"
+            )
     if saved.fingerprint("document") != teacher.fingerprint("document"):
         raise ClirError(
             f"the saved student would not be searched in the indexes of {teacher.name}: sentence-transformers writes "

@@ -51,7 +51,7 @@ def distil(
     another process is at it, or the pairs do not fill a batch, ClirError if training diverges.
     """
     if recipe.precision == "fp16" and device == "cpu":
-        raise UsageError("precision: fp16 is for GPUs; on a processor there are bf16 and fp32")
+        raise UsageError("precision: fp16 is for GPUs: choose bf16 or fp32 on a CPU")
     # "." has no name of its own.
     output = Path(output) if Path(output).name else Path(output).absolute()
     with wrapping_disk_errors(output):
@@ -184,5 +184,5 @@ def _drop_other_runs(work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     for other in work.parent.glob("*"):
         if other != work:
-            say(f"an unfinished run of another recipe or other pairs is dropped: {other}")
+            say(f"removing an unfinished training by another recipe or on other pairs: {other}")
             shutil.rmtree(other, ignore_errors=True)

@@ -72,7 +72,7 @@ def sentence_transformers_reading(
     Raises ClirError for a choice of tokens that is not read here.
     """
     if mask.get("keep_only_token_ids"):
-        raise ClirError("a model that keeps some token ids only (of images) cannot be read")
+        raise ClirError("a model that keeps only the vectors of some token ids (of images) is not supported")
     skipped = tuple(mask.get("skiplist_words") or ()) if side in _given(mask, "skiplist_tasks", ["document"]) else ()
     length = transformer.get(f"{side}_length")
     expansion = transformer.get("query_expansion") if side == "query" else None

@@ -238,7 +238,7 @@ class TowerEncoder:
         own = tower.own_tokens(prompt)
         if limit <= own:
             raise UsageError(
-                f"{limit} tokens a {side} are too few: {self.name} itself adds {own} (prompt, special tokens)"
+                f"{limit} tokens for a {side} are too few: {self.name} adds {own} of its own (prompt, special tokens)"
             )
         return tower, prompt, limit
 
@@ -263,7 +263,9 @@ def load_encoder(
         raise unknown("reader of documents", documents_by, READERS)
     if CLASS_NAME.match(name) and not Path(name).exists():
         if documents_by == "student":
-            raise UsageError(f"{name} is a class: what reads its documents is its own affair")
+            raise UsageError(
+                f"--documents-by does not apply to {name}: a class of your own decides itself how it encodes documents"
+            )
         return _from_class(name)
     folder = model_folder(name)
     check_device(device)
@@ -293,7 +295,8 @@ def token_encoder(encoder: Encoder) -> TokenEncoder:
     """`encoder` as one that gives token vectors; UsageError if it does not."""
     if isinstance(encoder, SentenceTransformerEncoder):
         raise UsageError(
-            f"{encoder.name} cannot be searched by tokens: it has modules of its own, whose token states cannot be "
+            f"{encoder.name} cannot be used for token vectors: it has modules that clir does not know, whose "
+            "token states cannot be "
             f"told from those of prompt and special tokens ({encoder.because})"
         )
     if isinstance(encoder, TowerEncoder) and encoder.spec("query").truncate_dim is not None:
@@ -303,7 +306,7 @@ def token_encoder(encoder: Encoder) -> TokenEncoder:
         )
     missing = [part for part in TOKEN_PARTS if not hasattr(encoder, part)]
     if missing:
-        raise UsageError(f"{encoder.name} gives no token vectors to search by: it lacks {', '.join(missing)}")
+        raise UsageError(f"{encoder.name} gives no token vectors: its class lacks {', '.join(missing)}")
     return encoder  # type: ignore[return-value]
 
 
@@ -313,7 +316,9 @@ def model_folder(name: str) -> Path:
     if folder.is_dir():
         return folder
     if folder.exists() or not HUB_ID.match(name):
-        raise UsageError(f"no model at {name!r}: not a folder, not a hub id (org/model), not package.module:Class")
+        raise UsageError(
+            f"no model {name!r}: it is neither a folder, nor a hub id (org/model), nor package.module:Class"
+        )
     from huggingface_hub import snapshot_download
 
     try:
@@ -321,7 +326,9 @@ def model_folder(name: str) -> Path:
     # The hub's errors share no base class but Exception's (OSError, ValueError, its own).
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"no model folder {name}, and the model hub did not give it: {reason}") from error
+        raise UsageError(
+            f"no model folder {name}, and it could not be downloaded from the model hub: {reason}"
+        ) from error
 
 
 def _by_weights_of(query: TowerSpec, document: TowerSpec) -> TowerSpec:

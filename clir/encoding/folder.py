@@ -306,7 +306,7 @@ def _filler(transformer: Path) -> str:
     token = known.get("mask_token") or known.get("eos_token")
     if token:
         return str(token["content"] if isinstance(token, dict) else token)
-    raise ClirError(f"{transformer}: queries are to be filled up, but its tokenizer has no mask token")
+    raise ClirError(f"{transformer}: its queries are filled up with mask tokens, but its tokenizer has none")
 
 
 def _head_width(folder: Path) -> int:

@@ -24,7 +24,9 @@ def load_head(folders: Sequence[Path], hidden: int) -> nn.Linear | None:
     width = hidden
     for folder, (weight, _) in zip(folders, maps, strict=True):
         if weight.shape[1] != width:
-            raise ClirError(f"{folder}: its weights are for states of {weight.shape[1]} numbers, and get {width}")
+            raise ClirError(
+                f"{folder}: its weights are for vectors of {weight.shape[1]} numbers, but the model gives {width}"
+            )
         width = len(weight)
     weight, bias = maps[0]
     for outer, more in maps[1:]:

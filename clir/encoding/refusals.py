@@ -67,9 +67,13 @@ def refuse_transformer(folder: Path) -> None:
         raise ClirError(f"{folder} has quantised weights (quantization_config), which are not read: take the full ones")
     others = [part for part in ("vision_config", "audio_config") if config.get(part)]
     if others:
-        raise ClirError(f"{folder} is a model ({kind}) of more than texts ({', '.join(others)}), no text encoder")
+        raise ClirError(
+            f"{folder} is a model ({kind}) that reads other things than text ({', '.join(others)}), no text encoder"
+        )
     if config.get("is_encoder_decoder") and kind not in ENCODERS_OF:
-        raise ClirError(f"{folder} is an encoder with a decoder ({kind}), for translation or the like: no text encoder")
+        raise ClirError(
+            f"{folder} is an encoder with a decoder ({kind}), such as one for translation: it is no text encoder"
+        )
 
 
 def is_causal(config: dict[str, Any]) -> bool:
@@ -87,4 +91,4 @@ def refuse_chat(folder: Path, config: dict[str, Any]) -> None:
 
 
 def _needs_code(folder: Path, what: str) -> ClirError:
-    return ClirError(f"{folder} wants to run code from its own repository ({what}): clir never does")
+    return ClirError(f"{folder} needs code from its own repository ({what}), which clir never runs")

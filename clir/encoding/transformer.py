@@ -54,7 +54,10 @@ def _load(folder: Path, loader: str) -> tuple[Any, dict[str, Any]]:
 
     kind = read_settings(folder / "config.json")["model_type"]
     if kind not in CONFIG_MAPPING:
-        raise ClirError(f"{folder} is a model of type {kind!r}, which transformers {transformers.__version__} lacks")
+        raise ClirError(
+            f"{folder} is a model of type {kind!r}, which the installed transformers "
+            f"{transformers.__version__} does not have"
+        )
     try:
         model, report = getattr(transformers, loader).from_pretrained(
             str(folder), use_safetensors=True, dtype=torch.float32, trust_remote_code=False, local_files_only=True,

@@ -53,7 +53,7 @@ def alpha_ndcg(
     Clarke et al., "Novelty and Diversity in Information Retrieval Evaluation", SIGIR 2008.
     """
     if not 0 <= alpha <= 1:
-        raise UsageError(f"alpha is between 0 and 1, not {alpha}")
+        raise UsageError(f"alpha must be between 0 and 1, not {alpha}")
     found = {}
     for qid, judged in qrels.as_dict().items():
         relevant = {docid for docid, grade in judged.items() if grade > 0}
@@ -68,7 +68,7 @@ def _weights(judgements: Mapping[str, Mapping[str, int]], weights: Mapping[int, 
         grades = sorted({grade for judged in judgements.values() for grade in judged.values() if grade > 0})
         return {grade: 1 / len(grades) for grade in grades}
     if not math.isclose(sum(weights.values()), 1) or any(weight < 0 for weight in weights.values()):
-        raise UsageError(f"PEER's weights are not negative and add up to 1, not {dict(weights)}")
+        raise UsageError(f"PEER's weights must not be negative and must add up to 1, not {dict(weights)}")
     return weights
 
 

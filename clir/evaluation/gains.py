@@ -30,11 +30,12 @@ def gains(names: Sequence[str]) -> dict[int, int]:
         pairs = [(int(grade), int(gain)) for grade, gain in (name.split("=") for name in names)]
     except ValueError as error:
         raise UsageError(
-            f"--gains {' '.join(names)}: a name ({', '.join(NAMED)}), or grade=gain for each grade, as 1=1 2=3"
+            f"--gains {' '.join(names)}: give a name ({', '.join(NAMED)}), or grade=gain for each grade, such "
+            "as 1=1 2=3"
         ) from error
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise UsageError(f"--gains {' '.join(names)}: a grade is there twice")
+        raise UsageError(f"--gains {' '.join(names)}: the same grade is there twice")
     if max(found.values()) > HIGHEST:
         raise UsageError(f"--gains {' '.join(names)}: a gain is at most {HIGHEST:,}")
     return found

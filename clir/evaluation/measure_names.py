@@ -61,7 +61,7 @@ def _parse_one(text: str) -> Measure:
         # The evaluators in C crash on such values.
         raise UsageError(f"measure {text!r}: a cutoff is an integer from 1")
     if isinstance(cutoff, int) and cutoff > HIGHEST:
-        raise UsageError(f"measure {text!r}: a cutoff is at most {HIGHEST:,}")
+        raise UsageError(f"measure {text!r}: a cutoff must be at most {HIGHEST:,}")
     _check_parameters(text, measure)
     _check_values(text, measure)
     _check_provided(text, measure)
@@ -101,7 +101,7 @@ def _check_parameters(text: str, measure: Measure) -> None:
             raise UsageError(f"measure {text!r}: {name} is {_kind(supported[name])}, not {quoted(value, 40)}")
     lacking = [name for name, info in supported.items() if info.required and name not in measure.params]
     if lacking == ["cutoff"]:
-        raise UsageError(f"measure {text!r} is not well formed: it wants a cutoff, as in {_example(measure, lacking)}")
+        raise UsageError(f"measure {text!r} is not well formed: it needs a cutoff, as in {_example(measure, lacking)}")
     if lacking:
         raise _lacking(text, measure, lacking)
 
@@ -153,7 +153,7 @@ def _check_values(text: str, measure: Measure) -> None:
     if is_of_diversity(measure) and "cutoff" in measure.SUPPORTED_PARAMS:
         if "cutoff" not in parameters:
             raise UsageError(
-                f"measure {text!r} is not well formed: it wants a cutoff, as in {_example(measure, ['cutoff'])}"
+                f"measure {text!r} is not well formed: it needs a cutoff, as in {_example(measure, ['cutoff'])}"
             )
         if parameters["cutoff"] > DIVERSITY_CUTOFF:
             raise UsageError(f"measure {text!r}: its package, pyndeval, counts to a cutoff of {DIVERSITY_CUTOFF}")

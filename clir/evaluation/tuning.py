@@ -120,10 +120,12 @@ def tune(
     wanted = parse([measure])[0] if isinstance(measure, str) else measure
     fixed: dict[str, Any] = {"normalization": normalization, "missing": missing, "hits": hits}
     if normalization == "over-topics":
-        raise UsageError("normalization over-topics is over all topics at once, and tuning goes by parts of them")
+        raise UsageError(
+            "normalization over-topics needs all topics at once, but tuning works on parts of them: choose another"
+        )
     check(len(runs), method, rrf_k=RRF_K if rrf_k is None else rrf_k, weights=weights, depth=depth, **fixed)
     if seed < 0:
-        raise UsageError(f"seed is at least 0, not {seed}")
+        raise UsageError(f"seed must be at least 0, not {seed}")
     judged = qrels.topics
     found = sum(any(qid in run for run in runs) for qid in judged)
     if found < 2:
@@ -132,7 +134,7 @@ def tune(
             f"{found or 'none'} of the qrels' {len(judged)}: fuse without tuning"
         )
     if not 2 <= folds <= len(judged):
-        raise UsageError(f"{folds} folds for {len(judged)} judged topics: give 2 to {len(judged)}")
+        raise UsageError(f"{folds} folds for {len(judged)} judged topics: give from 2 to {len(judged)} folds")
     space = Space.of(runs, method, rrf_k, weights, depth)
     field = Field([run.only(judged) for run in runs], qrels, wanted, method, fixed)
     parts = dealt(len(judged), folds, seed)
@@ -179,7 +181,7 @@ class Space:
         elif "weights" in READS[method]:
             walkers = len(runs)
         if len(depths) * len(grid) == 1 and not walkers:
-            raise UsageError(f"nothing to tune: for method {method} nothing is left to be chosen")
+            raise UsageError(f"nothing to tune: every parameter of method {method} is given, or it has none")
         return cls(depths, tuple(grid), walkers)
 
     def best(self, depth: int | None, score: Callable[[Choice], float]) -> tuple[float, Choice]:

@@ -50,7 +50,7 @@ def known_analyzer(name: str) -> str:
     if name.startswith(SUBWORDS_OF) and name != SUBWORDS_OF:
         return name
     if name.rstrip(":") == SUBWORDS:
-        raise UsageError(f"whose subwords? {SUBWORDS_OF}MODEL names a model's folder or hub id")
+        raise UsageError(f"the analyzer {SUBWORDS_OF}MODEL needs a model: its folder or hub id")
     codes = {language_name(code).lower(): code for code in WITH_ANALYZER}
     code = codes.get(name.lower(), name)
     if code not in ANALYZERS:

@@ -95,7 +95,7 @@ def _built(
 ) -> DenseIndex:
     vectors = flat.flat
     if vectors is None:
-        raise UsageError(f"{flat.path} is not a flat index: vectors can no longer be read from it")
+        raise UsageError(f"{flat.path} is not a flat index: its vectors can no longer be read, so name the flat one")
     index = _empty(factory, vectors.dimension)
     trained = _train(index, factory, vectors)
     _add(index, vectors)
@@ -172,7 +172,7 @@ def _train(index: Any, factory: Factory, vectors: FlatVectors) -> dict[str, int]
             f"{factory.factory} has {cells.nlist:,} cells, but there are only {size:,} vectors to train them on"
         )
     if cells and size < faiss.ClusteringParameters().min_points_per_centroid * cells.nlist:
-        say(f"training {cells.nlist:,} cells on {size:,} vectors is little; {39 * cells.nlist:,} would do")
+        say(f"training {cells.nlist:,} cells on {size:,} vectors is few: {39 * cells.nlist:,} would be enough")
     _silence(index)
     say(f"training {factory.factory} on {size:,} of {vectors.count:,} vectors")
     try:
@@ -320,4 +320,6 @@ def _write(index: Any, path: Path) -> None:
 
 def _impossible(factory: Factory, dimension: int, error: Exception, vectors: int | None = None) -> UsageError:
     trained = "" if vectors is None else f" (trained on {vectors:,} vectors)"
-    return UsageError(f"FAISS makes no index {factory.factory!r} of {dimension} dimensions: {reason(error)}{trained}")
+    return UsageError(
+        f"FAISS cannot make an index {factory.factory!r} of {dimension} dimensions: {reason(error)}{trained}"
+    )

@@ -51,7 +51,7 @@ class DenseIndex(EncodedIndex):
         if self.flat is None:
             return FaissVectors(self.path / "index", parameters)
         if parameters is not None:
-            raise UsageError(f"{self.path} is searched exactly: it has no index parameters")
+            raise UsageError(f"{self.path} is a flat index, which is searched exactly: leave out --index-parameters")
         return self.flat
 
 

@@ -101,6 +101,6 @@ def _check_alike(path: Path, encoder: Encoder) -> None:
     stretch = float(np.abs(lengths[0] / np.maximum(lengths[1], 1e-12) - 1).max())
     if cosine < LEAST_COSINE or stretch > MOST_STRETCH:
         raise ClirError(
-            f"{path} has not the vectors of {encoder.name}: of the first {len(few)} documents one has cosine "
+            f"{path} does not have the vectors of {encoder.name}: of the first {len(few)} documents one has cosine "
             f"{cosine:.3f} to the encoder's own, lengths differ by up to {100 * stretch:.0f} %"
         )

@@ -78,14 +78,15 @@ def check_docids(index: EncodedIndex, what: str) -> None:
     """Raise ClirError unless there are as many docids as documents, which are called `what`."""
     found = count_lines(index.path / "docid")
     if found != index.documents:
-        raise ClirError(f"{index.path} is broken: {index.documents} {what} but {found} docids")
+        raise ClirError(f"{index.path} is broken: {index.documents} {what} but {found} docids: make it again")
 
 
 def required_languages(index: EncodedIndex) -> document_languages.DocumentLanguages:
     """The language of each document; UsageError if the index keeps none, ClirError if not of each."""
     if index.languages is None:
         raise UsageError(
-            f"{index.path} does not know its documents' languages: encode documents that have a field language"
+            f"{index.path} does not know the languages of its documents: encode them again from documents "
+            "with a field `language`"
         )
     if len(index.languages.column) != index.documents:
         raise ClirError(

@@ -68,7 +68,9 @@ class FaissVectors:
             return self.index.reconstruct_batch(numbers)
         except RuntimeError as error:
             kind = type(faiss.downcast_index(self.index)).__name__
-            raise ClirError(f"{self.path} ({kind}) cannot give back its vectors: use the flat index") from error
+            raise ClirError(
+                f"{self.path} ({kind}) does not keep its vectors, which are needed here: use the flat index"
+            ) from error
 
     def search(self, queries: Vectors, k: int, chosen: NDArray[np.bool_] | None = None) -> tuple[Vectors, Numbers]:
         """The `k` vectors with the greatest inner products that the index finds, best first: (n, k) each.
@@ -158,7 +160,9 @@ def set_parameters(index: Any, parameters: str) -> None:
     """Set search (or, before vectors are added, construction) parameters; UsageError for what the index has not."""
     faiss = library()
     if not PARAMETERS.fullmatch(parameters):
-        raise UsageError(f"index parameters are name=number, with commas between, as nprobe=16; not {parameters!r}")
+        raise UsageError(
+            f"index parameters must be name=number, with commas between, such as nprobe=16, not {parameters!r}"
+        )
     for one in parameters.split(","):
         name, _, value = one.partition("=")
         if name.endswith(COUNTS) and int(value) < 1:

@@ -80,7 +80,7 @@ class LuceneIndex:
             return cutter_of(self.analyzer)
         tokenizer = self.path / TOKENIZER
         if not tokenizer.exists() or sha256_of_file(tokenizer) != self.tokenizer_sha256:
-            raise ClirError(f"{tokenizer} is not the tokenizer that cut the documents: build the index again")
+            raise ClirError(f"{tokenizer} is not the tokenizer that the index was made with: build the index again")
         return read_subwords(tokenizer)
 
 
@@ -191,7 +191,7 @@ def open_lucene_index(path: str | Path, *, language: str | None = None, analyzer
     manifest = _manifest(path)
     if manifest is None:
         if language is None and analyzer is None:
-            raise UsageError(f"{path} has no manifest: say with --language or --analyzer how its terms were cut")
+            raise UsageError(f"{path} has no manifest: give --language or --analyzer as it was when the index was made")
         code = canonical(language) if language is not None else None
         return LuceneIndex(path, known_analyzer(analyzer) if analyzer else choose_analyzer(str(code)), code)
     _refuse_other_analyzer(path, manifest, analyzer)
@@ -222,7 +222,7 @@ def _refuse_other_analyzer(path: Path, manifest: dict[str, Any], asked: str | No
     if not isinstance(cutter, Subwords):
         raise UsageError(f"{path} was built with the analyzer {manifest['analyzer']!r}, not {asked!r}")
     if cutter.sha256 != manifest.get("tokenizer sha256"):
-        raise UsageError(f"{path} was cut by another tokenizer than that of {asked.partition(':')[2]}")
+        raise UsageError(f"{path} was made with another tokenizer than that of {asked.partition(':')[2]}")
 
 
 def refuse_foreign(output: Path) -> None:
@@ -232,7 +232,9 @@ def refuse_foreign(output: Path) -> None:
     if not output.is_dir():
         raise UsageError(f"{output} is a file; --output names a folder for the index")
     if _manifest(output) is None and any(output.iterdir()):
-        raise UsageError(f"{output} is a folder that clir.index did not make; it is not overwritten (choose another)")
+        raise UsageError(
+            f"{output} is a folder that clir.index did not make; it is not overwritten (choose another folder)"
+        )
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:

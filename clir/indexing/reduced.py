@@ -189,7 +189,7 @@ def _opened(index: TokenIndex, kind: Kind, path: Path) -> ReducedIndex:
     except (KeyError, TypeError, ValueError) as error:
         raise ClirError(f"{path / 'meta.json'} is not the manifest of {kind} vectors ({error})") from error
     if not same:
-        raise ClirError(f"{path} was drawn by another version of numpy's random numbers: build it again")
+        raise ClirError(f"{path} was made with random numbers of another version of numpy: build it again")
     return ReducedIndex(path, index, reduction)
 
 

@@ -60,7 +60,7 @@ def parse_shard(text: str) -> Shard:
     found = re.fullmatch(r"(\d+)/(\d+)", text)
     shard = Shard(int(found[1]), int(found[2])) if found else Shard(0, 0)
     if not 1 <= shard.number <= shard.of:
-        raise UsageError(f"a shard is i/n with i from 1 to n, as 1/4, not {text!r}")
+        raise UsageError(f"a shard must be i/n with i from 1 to n, such as 1/4, not {text!r}")
     return shard
 
 
@@ -152,14 +152,16 @@ def _part(path: Path) -> _Part:
 
 def _check_same(first: _Part, part: _Part) -> None:
     if part.shard.of != first.shard.of:
-        raise UsageError(f"{first.path} is shard {first.shard} and {part.path} is {part.shard}: not of one division")
+        raise UsageError(
+            f"{first.path} is shard {first.shard} and {part.path} is {part.shard}: they do not belong together"
+        )
     keys = ("kind", "encoder fingerprint", "documents sha256")
     names = {"kind": "kinds of index", "encoder fingerprint": "models", "documents sha256": "documents"}
     for key in [*keys, *sorted((first.made.keys() | part.made.keys()) - {*keys, *OWN, "encoder"})]:
         if first.made.get(key) != part.made.get(key):
             what = f"of different {names[key]}" if key in names else f"made with different {key}"
             raise UsageError(
-                f"{first.path} and {part.path} are {what}: {_short(first.made.get(key))} and "
+                f"{first.path} and {part.path} are of different {what}: {_short(first.made.get(key))} and "
                 f"{_short(part.made.get(key))}"
             )
 

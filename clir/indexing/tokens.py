@@ -287,7 +287,9 @@ def _grow(
 def _check_parts(index: TokenIndex) -> None:
     """Raise ClirError unless files and manifest say the same."""
     if index.storage not in KINDS:
-        raise ClirError(f"{index.path} keeps its vectors as {index.storage!r}, which this version does not read")
+        raise ClirError(
+            f"{index.path} keeps its vectors as {index.storage!r}, which this version of clir does not read"
+        )
     check_docids(index, "documents")
     sizes = {"values": index.tokens * index.dimension * KINDS[index.storage].itemsize}
     if index.storage == "int8":

@@ -150,7 +150,10 @@ def _refuse_without_vectors(searcher: Any, path: Path) -> None:
     # Lucene 10 has other names for vectors of terms, and vectors of numbers.
     there = infos.hasTermVectors() if hasattr(infos, "hasTermVectors") else infos.hasVectors()
     if not there:
-        raise UsageError(f"feedback needs document vectors: build {path} with python -m clir.index --storeDocvectors")
+        raise UsageError(
+            f"feedback needs document vectors, which {path} does not have: build it with python -m clir.index "
+            "--storeDocvectors"
+        )
 
 
 def _java_list(strings: Sequence[str]) -> Any:

@@ -144,7 +144,7 @@ def _parts(index: DenseIndex, languages: Sequence[str] | None, balanced: bool) -
     tags = required_languages(index)
     each = tuple(tags.counts) if languages is None else tuple(dict.fromkeys(map(tags.known, languages)))
     if not each:
-        raise UsageError("no language to search in was named")
+        raise UsageError("no language to search in was given")
     return [(one,) for one in each] if balanced else [each]
 
 

@@ -39,7 +39,7 @@ def work(options: argparse.Namespace) -> None:
     encoder = given_encoder(options)
     qrels = given_judgements(options)
     if options.json and qrels is None:
-        raise UsageError("--json prints scores, but there are no judgements: add --qrels")
+        raise UsageError("--json prints scores, which need judgements: add --qrels")
     sides = given_sides(options, encoder)
     if qrels is not None:
         check_judged(sides.topics, qrels)

@@ -170,7 +170,7 @@ def _fusion(options: argparse.Namespace) -> FusionOptions:
     }  # fmt: skip
     for name, (option, value) in given.items():
         if value is not None and name not in READS[method]:
-            raise UsageError(f"{option} means nothing to fusion method {method}")
+            raise UsageError(f"{option} does not apply to fusion method {method}")
     weights = tuple(options.weights) if options.weights else None
     rrf_k = 60.0 if options.rrf_k is None else options.rrf_k
     depth, sparse_depth = (*(options.depth or [None]), None)[:2]

@@ -68,8 +68,12 @@ def _add_how(parser: Parser) -> None:
     how.add_argument(
         "--topics-source", metavar="NAME", help="whose text of a file's topics: original, human, ... (HC4, NeuCLIR)"
     )
-    how.add_argument("--sparse-topics-language", metavar="CODE", help="which of them the BM25 side reads")
-    how.add_argument("--sparse-topics", metavar="FILE", help="the BM25 side's text where topics are a file")
+    how.add_argument(
+        "--sparse-topics-language", metavar="CODE", help="language of the topics for the BM25 side of a hybrid"
+    )
+    how.add_argument(
+        "--sparse-topics", metavar="FILE", help="topics for the BM25 side of a hybrid, where --topics is a file"
+    )
     how.add_argument("--hits", type=int, default=1000, help="documents a topic (default: 1000)")
     how.add_argument(
         "--remove-query", action="store_true",
@@ -98,7 +102,9 @@ def _add_methods(parser: Parser) -> None:
     bm25.add_argument("--k1", type=float, help="default: 0.9")
     bm25.add_argument("--b", type=float, help="default: 0.4")
     bm25.add_argument("--rm3", action="store_true", help="search again with terms of the first hits, by RM3")
-    bm25.add_argument("--rocchio", action="store_true", help="the same by Rocchio's method")
+    bm25.add_argument(
+        "--rocchio", action="store_true", help="search again with terms of the first hits, by Rocchio's method"
+    )
     bm25.add_argument("--fb-terms", type=int, metavar="N", help="terms of that feedback (default: 10)")
     bm25.add_argument("--fb-docs", type=int, metavar="N", help="documents of that feedback (default: 10)")
     bm25.add_argument("--original-query-weight", type=float, metavar="W", help="of RM3 (default: .5)")
@@ -112,7 +118,9 @@ def _add_methods(parser: Parser) -> None:
 
     late = parser.add_argument_group("late")
     late.add_argument("--query-tokens", type=int, metavar="N", help="tokens of a query that count (default: 96)")
-    late.add_argument("--document-tokens", type=int, metavar="N", help="of a --collection's document (default: 192)")
+    late.add_argument(
+        "--document-tokens", type=int, metavar="N", help="tokens of a --collection's document that count (default: 192)"
+    )
     late.add_argument(
         "--first-stage", default="auto", metavar="STAGE",
         help="auto, exhaustive, pooled, muvera; bm25, dense, hybrid; or a run file to re-rank (default: auto)",
@@ -122,7 +130,13 @@ def _add_methods(parser: Parser) -> None:
     fusion = parser.add_argument_group("hybrid")
     fusion.add_argument("--fusion", metavar="METHOD", help="as clir.fuse --method (default: rrf)")
     fusion.add_argument("--rrf.k", dest="rrf_k", type=float, metavar="K", help="for rrf: its k (default: 60)")
-    fusion.add_argument("--weights", type=float, nargs=2, metavar=("DENSE", "SPARSE"), help="for weighted")
+    fusion.add_argument(
+        "--weights",
+        type=float,
+        nargs=2,
+        metavar=("DENSE", "SPARSE"),
+        help="weights of the sides for --fusion weighted: DENSE SPARSE",
+    )
     fusion.add_argument("--normalization", metavar="N", help="of scores, as clir.fuse (default: minmax)")
     fusion.add_argument("--missing", metavar="RULE", help="zero or minimum, as clir.fuse (default: zero)")
     fusion.add_argument(
@@ -173,7 +187,7 @@ def _check_sources(options: argparse.Namespace) -> None:
     if options.collection and given:
         raise UsageError("--collection finds its own indexes: leave out --index and --sparse-index")
     if options.dense_index and options.method != "late":
-        raise UsageError(f"--dense-index is for --method late; {options.method} has --index")
+        raise UsageError(f"--dense-index is for --method late; for {options.method} use --index")
     if options.topics and options.method == "hybrid" and not options.sparse_index:
         raise UsageError("--method hybrid with --topics needs --sparse-index beside --index")
     if options.topics and options.method == "late":
@@ -198,9 +212,13 @@ def _check_translation(options: argparse.Namespace) -> None:
                 raise UsageError(f"--{name.replace('_', '-')} is for --translate")
         return
     if options.sparse_topics or options.sparse_topics_language:
-        raise UsageError("--translate makes the text of BM25's side: leave out --sparse-topics and its language")
+        raise UsageError(
+            "--translate already gives the BM25 side its text: leave out --sparse-topics and --sparse-topics-language"
+        )
     if options.topics and Path(options.topics).exists() and not (options.source_language or options.topics_language):
-        raise UsageError(f"--translate needs --source-language: {options.topics} does not say its own")
+        raise UsageError(
+            f"--translate needs --source-language: {options.topics} does not say which language its topics are in"
+        )
 
 
 def _check_uses(options: argparse.Namespace) -> None:
@@ -219,29 +237,33 @@ def _check_uses(options: argparse.Namespace) -> None:
         for name in names:
             if side not in sides and getattr(options, name) is not None:
                 option = "rrf.k" if name == "rrf_k" else name.replace("_", "-")
-                raise UsageError(f"--{option} means nothing to --method {method}")
+                raise UsageError(f"--{option} does not apply to --method {method}")
     if options.language and not options.translate and ("sparse" not in sides or options.collection):
-        raise UsageError("--language is of a BM25 --index that has no manifest, or of what --translate translates to")
+        raise UsageError(
+            "--language is for a BM25 --index without a manifest, or for the language that --translate translates into"
+        )
     if options.indexes and not options.collection:
-        raise UsageError("--indexes is where --collection keeps its indexes")
+        raise UsageError("--indexes (where --collection keeps its indexes) needs --collection")
     late_only = {"--query-tokens": options.query_tokens, "--document-tokens": options.document_tokens,
                  "--candidates": options.candidates,
                  "--first-stage": None if options.first_stage == "auto" else options.first_stage}  # fmt: skip
     for option, value in late_only.items():
         if value is not None and options.method != "late":
-            raise UsageError(f"{option} means nothing to --method {options.method}")
+            raise UsageError(f"{option} does not apply to --method {options.method}")
     if options.document_tokens is not None and options.index:
-        raise UsageError("--document-tokens was decided when --index was made (clir.encode --tokens)")
+        raise UsageError(
+            "--document-tokens cannot change for an --index that is there: it was set when clir.encode --tokens made it"
+        )
     if options.documents_by and options.method == "bm25":
-        raise UsageError("--documents-by means nothing to --method bm25")
+        raise UsageError("--documents-by does not apply to --method bm25")
     if (options.rm3 or options.rocchio) and "sparse" not in sides:
-        raise UsageError(f"--rm3 and --rocchio mean nothing to --method {options.method}")
+        raise UsageError(f"--rm3 and --rocchio do not apply to --method {options.method}")
     if options.rm3 and options.rocchio:
         raise UsageError("--rm3 and --rocchio: give one of them")
     if options.balance_languages and "dense" not in sides:
-        raise UsageError(f"--balance-languages means nothing to --method {method}")
+        raise UsageError(f"--balance-languages does not apply to --method {method}")
     if options.balance_languages and "sparse" in sides:
-        raise UsageError("--balance-languages balances dense search alone; a hybrid can be limited with --languages")
+        raise UsageError("--balance-languages works for dense search alone; limit a hybrid with --languages")
     if options.method == "late" and options.normalization == "over-topics":
         raise UsageError(
             "--normalization over-topics needs all topics at once, and late interaction takes some at a time: make the "
@@ -253,10 +275,10 @@ def _check_uses(options: argparse.Namespace) -> None:
 
 def _check_shown(options: argparse.Namespace) -> None:
     if options.explain and not options.show:
-        raise UsageError("--explain explains the hits of --show N")
+        raise UsageError("--explain needs --show N, whose hits it explains")
     if options.explain and options.method == "bm25":
-        raise UsageError("--explain needs token vectors, which --method bm25 has not")
+        raise UsageError("--explain needs token vectors, which --method bm25 does not have")
     if options.show and options.json:
-        raise UsageError("--show prints passages, --json nothing but scores: give one of them")
+        raise UsageError("--show prints passages and --json prints scores alone: give one of them")
     if options.corpus and not options.show:
-        raise UsageError("--corpus has the passages for --show N")
+        raise UsageError("--corpus (the passages) needs --show N")

@@ -164,12 +164,12 @@ def check_output(output: str | Path, inputs: Iterable[str | Path | None] = (), o
     if path.is_dir():
         raise UsageError(f"{given} is a folder: name a file in it")
     if path.resolve() in [Path(name).resolve() for name in inputs if name]:
-        raise UsageError(f"{given} is one of the files to read")
+        raise UsageError(f"{given} is also one of the files to read: choose another name")
     nearest = next(parent for parent in path.parents if parent.exists())
     if not nearest.is_dir():
-        raise UsageError(f"{given} cannot be: {nearest} is a file")
+        raise UsageError(f"{given} cannot be written: {nearest} is a file, not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UsageError(f"{given} cannot be: no right to write in {nearest}")
+        raise UsageError(f"{given} cannot be written: no permission to write in {nearest}")
 
 
 @contextlib.contextmanager

@@ -104,7 +104,10 @@ def java_class(name: str) -> Any:
     try:
         return jnius.autoclass(name)
     except jnius.JavaException as error:
-        raise ClirError(f"the running Java machine has no class {name}; is Anserini on its class path?") from error
+        raise ClirError(
+            f"the Java that is running already has no class {name}: start clir in a process of its own, so "
+            "that it can load Anserini"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -210,7 +210,7 @@ def test_bad_columns_and_bad_json(name: str, text: str, columns: str, message: s
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("sw=b.tmx:en,sw", "a .tmx file has languages, no columns: write b.tmx"),
+        ("sw=b.tmx:en,sw", "a .tmx file has languages and no columns: write b.tmx"),
         ("sw=c.tsv:0,1", "columns are counted from 1"),
         ("sw=no.tsv:a,b", "bitext not found: no.tsv"),
     ],

@@ -107,7 +107,7 @@ def test_an_index_says_which_side_read_its_documents(minilm: Path, tmp_path: Pat
 def test_documents_are_read_by_one_of_two(minilm: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown reader of documents 'pupil'"):
         load_encoder(str(minilm), documents_by="pupil")
-    with pytest.raises(UsageError, match="is a class: what reads its documents is its own affair"):
+    with pytest.raises(UsageError, match="a class of your own decides itself how it encodes documents"):
         load_encoder("some.module:Encoder", documents_by="student")
 
 

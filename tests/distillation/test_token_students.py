@@ -97,7 +97,10 @@ def test_sentence_transformers_opens_the_student(student: Path, pairs: list[Pair
         ({"loss": "ot+contrastive"}, "has no sentence vectors"),
         ({"early_stopping": {"by": "bitext"}}, "early stopping is by a collection, with search late"),
         ({"trim_vocabulary": "pieces"}, "trim_vocabulary is not done with it"),
-        ({"head": "linear"}, "its student must be its copy, or an earlier student of it, without another head"),
+        (
+            {"head": "linear"},
+            "its student must start as its copy or as an earlier student of it, and without --head linear",
+        ),
     ],
 )
 def test_what_needs_a_sentence_vector_is_refused(

@@ -79,9 +79,9 @@ def test_weighted(door, tmp_path):
         ("--runs a.run --method rrf", "fusion needs at least two runs, not 1"),
         (
             "--runs a.run b.run --method rrf --document-languages ./f.run",
-            "--output f.run is one of the files to read",
+            "--output f.run is also one of the files to read",
         ),
-        ("--runs a.run b.run --tune --qrels f.run", "--output f.run is one of the files to read"),
+        ("--runs a.run b.run --tune --qrels f.run", "--output f.run is also one of the files to read"),
         ("--runs a.run no.run --method rrf", "run not found: no.run"),
         ("--runs a.run ./a.run --method rrf", "--runs names the same file twice"),
         ("--runs a.run b.run --method rrf --depth -1", "depth must be at least 1, not -1"),
@@ -129,7 +129,7 @@ def test_an_input_is_not_overwritten(door, tmp_path):
     result = door("--runs a.run b.run --method rrf --output ./b.run")
     assert (result.returncode, result.stderr) == (
         2,
-        "python -m clir.fuse: --output ./b.run is one of the files to read\n",
+        "python -m clir.fuse: --output ./b.run is also one of the files to read: choose another name\n",
     )
 
 
@@ -183,7 +183,7 @@ def test_tuning_prints_what_is_honest_and_what_is_not(door, judged, tmp_path):
 
 def test_a_seed_is_not_negative(door, judged, tmp_path):
     result = door("--runs g.run h.run --tune --qrels q.txt --folds 2 --seed -1 --output t.run")
-    assert (result.returncode, result.stderr) == (2, "python -m clir.fuse: seed is at least 0, not -1\n")
+    assert (result.returncode, result.stderr) == (2, "python -m clir.fuse: seed must be at least 0, not -1\n")
 
 
 def test_a_measure_that_counts_is_summed_in_every_line(door, judged):
@@ -198,7 +198,10 @@ def test_tuning_as_json_with_what_is_given_left_alone(door, judged):
         "--runs g.run h.run --tune --method rrf --rrf.k 7 --qrels q.txt --folds 2 --seed 3 --json --output t.run"
     )
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "python -m clir.fuse: nothing to tune: for method rrf nothing is left to be chosen\n"
+    assert (
+        result.stderr
+        == "python -m clir.fuse: nothing to tune: every parameter of method rrf is given, or it has none\n"
+    )
     result = door("--runs g.run h.run --tune --method rrf --qrels q.txt --folds 2 --seed 3 --json --output t.run")
     found = json.loads(result.stdout)
     assert (found["seed"], found["measure"]) == (3, "AP")

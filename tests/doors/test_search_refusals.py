@@ -47,8 +47,8 @@ def refused(refusal, library, minilm, desk):
         (("--method", "late"), "dense is no token index (it lacks the file values or offsets): make one with"),
         (("--method", "late", "--document-tokens", "9"), "--document-tokens was decided when --index was made"),
         (("--documents-by", "pupil"), "unknown reader of documents 'pupil' (known: teacher, student)"),
-        (("--method", "bm25", "--documents-by", "student"), "--documents-by means nothing to --method bm25"),
-        (("--query-tokens", "9"), "--query-tokens means nothing to --method dense"),
+        (("--method", "bm25", "--documents-by", "student"), "--documents-by does not apply to --method bm25"),
+        (("--query-tokens", "9"), "--query-tokens does not apply to --method dense"),
         (("--method", "late", "--query-tokens", "0"), "--query-tokens must be at least 1, not 0"),
         (("--method", "bm25"), "dense is a dense index (build one with python -m clir.index)"),
         (("--method", "hybrid"), "--method hybrid with --topics needs --sparse-index beside --index"),
@@ -63,32 +63,32 @@ def refused(refusal, library, minilm, desk):
         (("--topics", "demo/sw", "--topics-language", "xx"), "unknown language 'xx'"),
         (("--topics", "demo/sw", "--topics-language", "yo"), "demo/sw has no topics in 'yo' (it has: sw, en)"),
         (("--qrels", "qrels.txt", "--measures", "ndcg@10"), "unknown measure 'ndcg@10'; did you mean 'nDCG@10'?"),
-        (("--json",), "--json prints scores, but there are no judgements: add --qrels"),
+        (("--json",), "--json prints scores, which need judgements: add --qrels"),
         (
             (*HYBRID, "--fusion", "rff"),
             "unknown fusion method 'rff'; did you mean 'rrf'? (known: rrf, weighted, combsum, combmnz, combanz, "
             "borda, isr, logisr)",
         ),
         ((*HYBRID, "--weights", ".5", ".5"), "method rrf takes no weights (method weighted does)"),
-        ((*HYBRID, "--fusion", "weighted", "--rrf.k", "9"), "--rrf.k means nothing to fusion method weighted"),
-        ((*HYBRID, "--normalization", "none"), "--normalization means nothing to fusion method rrf"),
+        ((*HYBRID, "--fusion", "weighted", "--rrf.k", "9"), "--rrf.k does not apply to fusion method weighted"),
+        ((*HYBRID, "--normalization", "none"), "--normalization does not apply to fusion method rrf"),
         ((*HYBRID, "--fusion", "weighted", "--normalization", "max"), "unknown normalization 'max'"),
-        ((*HYBRID, "--missing", "minimum"), "--missing means nothing to fusion method rrf"),
+        ((*HYBRID, "--missing", "minimum"), "--missing does not apply to fusion method rrf"),
         ((*HYBRID, "--fusion", "combsum", "--missing", "least"), "unknown rule for missing documents 'least'"),
         (("--output-format", "tsv"), "unknown form of a run 'tsv'"),
-        (("--k1", "5"), "--k1 means nothing to --method dense"),
-        (("--sparse-topics", "topics.tsv"), "--sparse-topics means nothing to --method dense"),
-        (("--fusion", "weighted"), "--fusion means nothing to --method dense"),
-        (("--depth", "3"), "--depth means nothing to --method dense"),
+        (("--k1", "5"), "--k1 does not apply to --method dense"),
+        (("--sparse-topics", "topics.tsv"), "--sparse-topics does not apply to --method dense"),
+        (("--fusion", "weighted"), "--fusion does not apply to --method dense"),
+        (("--depth", "3"), "--depth does not apply to --method dense"),
         (("--language", "fr"), "--language is of a BM25 --index that has no manifest"),
-        (("--indexes", "kept"), "--indexes is where --collection keeps its indexes"),
-        ((*BM25, "--rrf.k", "9"), "--rrf.k means nothing to --method bm25"),
+        (("--indexes", "kept"), "--indexes (where --collection keeps its indexes) needs --collection"),
+        ((*BM25, "--rrf.k", "9"), "--rrf.k does not apply to --method bm25"),
         ((*HYBRID, "--balance-languages"), "--balance-languages balances dense search alone"),
-        (("--method", "late", "--b", ".5"), "--b means nothing to --method late with --first-stage auto"),
+        (("--method", "late", "--b", ".5"), "--b does not apply to --method late with --first-stage auto"),
         ((*BM25, "--k1", "-1"), "BM25's k1 is a number from 0 up, not -1.0"),
         ((*BM25, "--b", "1.5"), "BM25's b is between 0 and 1, not 1.5"),
         (("--output", "dense"), "--output dense is a folder: name a file in it"),
-        (("--output", "topics.tsv"), "--output topics.tsv is one of the files to read"),
+        (("--output", "topics.tsv"), "--output topics.tsv is also one of the files to read"),
     ],
 )
 def test_wrong_use(refused, options, message):
@@ -122,7 +122,7 @@ def test_wrong_use_of_collections(refused, options, message):
         ("topics.tsv", "1\tone\n1\ttwo\n", "topics.tsv:2: topic 1 is there twice"),
         ("topics.tsv", "1 a\tone\n", "topics.tsv:1: the topic id has white space"),
         ("qrels.txt", "", "qrels.txt is empty"),
-        ("qrels.txt", "101 0 d01\n", "qrels.txt:1: 3 columns, not the 4 of qid iteration docid relevance"),
+        ("qrels.txt", "101 0 d01\n", "qrels.txt:1: the relevance 'd01' is not an integer"),
         ("qrels.txt", "101 0 d01 1\n101 0 d01 0\n", "qrels.txt:2: document d01 a second time for topic 101"),
         ("qrels.txt", "7 0 d01 1\n", "no topic is judged: the topics are 101, 102, 103, ..., the qrels are for 7, ..."),
         ("dense/docid", "d01\n", "dense is broken: 20 vectors but 1 docids"),
@@ -201,7 +201,7 @@ def test_no_space_left(quick_index, refusal, name):
 def test_an_output_that_cannot_be(quick_index, refusal):
     options = ("--topics", "topics.tsv", *QUICK, "--output", "docs.jsonl/new.run")
     message = refusal(quick_index, "search", *options, status=2)
-    assert message == "--output docs.jsonl/new.run cannot be: docs.jsonl is a file"
+    assert message == "--output docs.jsonl/new.run cannot be written: docs.jsonl is a file, not a folder"
 
 
 def test_a_run_takes_the_place_of_an_earlier_one(quick_index, door):

@@ -185,7 +185,7 @@ def test_no_space_left(desk, door, minilm, checkpoint_steps, megabytes, reason):
             ("--early-stopping", "bitext"),
             "early stopping holds out 500 of 12 pairs: set `pairs` of early_stopping to fewer",
         ),
-        (("--precision", "fp16"), "precision: fp16 is for GPUs; on a processor there are bf16 and fp32"),
+        (("--precision", "fp16"), "precision: fp16 is for GPUs: choose bf16 or fp32 on a CPU"),
         (("--threads", "0"), "--threads must be at least 1, not 0"),
         (("--output", "docs.jsonl"), "docs.jsonl holds something else: choose another --output, or remove it"),
     ],
@@ -202,10 +202,18 @@ def test_wrong_use(refusal, desk, minilm, options, message):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("text.sw", "", "bitext sides differ in length: text.en has 12 lines, text.sw has 0"),
-        ("text.sw", "Maji.\n" * 13, "bitext sides differ in length: text.en has 12 lines, text.sw has 13"),
+        ("text.sw", "", "the two sides of the bitext differ in length: text.en has 12 lines, text.sw has 0"),
+        (
+            "text.sw",
+            "Maji.\n" * 13,
+            "the two sides of the bitext differ in length: text.en has 12 lines, text.sw has 13",
+        ),
         ("text.tsv", "", "no pairs in text.tsv"),
-        ("text.tsv", "Water.\tMaji.\nFire.\n", "text.tsv:2: no tab; a line of bitext is: English, tab, translation"),
+        (
+            "text.tsv",
+            "Water.\tMaji.\nFire.\n",
+            "text.tsv:2: no tab in the line, which must be: English, tab, translation",
+        ),
         ("text.tmx", "<tmx><body><tu>", "text.tmx"),
         ("text.tmx", '<!DOCTYPE t [<!ENTITY a "b">]><tmx version="1.4"><body/></tmx>', "text.tmx"),
     ],

@@ -272,5 +272,5 @@ def test_a_backbone_without_a_mask_token_is_refused(plain: Path, tmp_path: Path)
     folder = pylate(plain, tmp_path / "pylate")
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"mask_token": None}))
-    with pytest.raises(ClirError, match="queries are to be filled up, but its tokenizer has no mask token"):
+    with pytest.raises(ClirError, match="its queries are filled up with mask tokens, but its tokenizer has none"):
         read_folder(folder, "query")

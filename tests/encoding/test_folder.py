@@ -148,7 +148,9 @@ def test_a_broken_tokenizer_gives_one_line(variant: Variant) -> None:
 def test_a_hub_id_without_network_is_one_clear_line() -> None:
     with pytest.raises(UsageError) as caught:
         load_encoder("nobody-here/no-such-model")
-    assert str(caught.value).startswith("no model folder nobody-here/no-such-model, and the model hub did not give it:")
+    assert str(caught.value).startswith(
+        "no model folder nobody-here/no-such-model, and it could not be downloaded from the model hub:"
+    )
     assert "\n" not in str(caught.value)
 
 

@@ -135,7 +135,7 @@ REFUSED: dict[str, tuple[str, Layout]] = {
         lambda to: own_module(to, "custom_st.Transformer")),
     "an installed module of others": ("run code .*its module os.path", lambda to: own_module(to, "os.path")),
     "an unknown type": (
-        "of type 'new', which transformers .* lacks",
+        "of type 'new', which the installed transformers .* does not have",
         lambda to: with_config(bert(to), model_type="new")),
     "no type": ("does not say its model_type", lambda to: with_config(bert(to), model_type=None)),
     "quantised weights": ("quantised", lambda to: with_config(bert(to), quantization_config={"quant_method": "gptq"})),

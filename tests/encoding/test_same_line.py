@@ -58,7 +58,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (with_code, "bad wants to run code from its own repository (AutoConfig, AutoModel in its config.json"),
+        (with_code, "bad needs code from its own repository (AutoConfig, AutoModel in its config.json"),
         (
             behind_a_prefix,
             "bad: its weights lack embeddings.LayerNorm.bias, embeddings.LayerNorm.weight, embeddings.pos",

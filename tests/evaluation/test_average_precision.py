@@ -61,7 +61,7 @@ def test_names() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mAP", "measure 'mAP' is not well formed: it wants a cutoff, as in mAP@10"),
+        ("mAP", "measure 'mAP' is not well formed: it needs a cutoff, as in mAP@10"),
         ("mAP@0", "measure 'mAP@0': a cutoff is an integer from 1"),
         ("mAP@ten", "measure 'mAP@ten' is not well formed (as in nDCG@10 or P(rel=2)@5)"),
         ("mAP(judged_only=True)@20", "measure 'mAP(judged_only=True)@20': mAP has no parameter judged_only"),

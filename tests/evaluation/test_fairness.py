@@ -68,7 +68,7 @@ def test_alpha_ndcg_by_hand():
     assert alpha_ndcg(run, qrels, languages, cutoff=2)["q"] == pytest.approx(
         (1 + 0.5 / math.log2(3)) / (1 + 1 / math.log2(3))
     )
-    with pytest.raises(UsageError, match="alpha is between 0 and 1, not 2"):
+    with pytest.raises(UsageError, match="alpha must be between 0 and 1, not 2"):
         alpha_ndcg(run, qrels, languages, alpha=2)
 
 

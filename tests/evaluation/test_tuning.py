@@ -148,15 +148,15 @@ def test_what_is_given_is_not_tuned():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"folds": 1}, "1 folds for 12 judged topics: give 2 to 12"),
-        ({"folds": 13}, "13 folds for 12 judged topics: give 2 to 12"),
+        ({"folds": 1}, "1 folds for 12 judged topics: give from 2 to 12"),
+        ({"folds": 13}, "13 folds for 12 judged topics: give from 2 to 12"),
         (
             {"method": "rrf", "rrf_k": 60, "depth": 5},
-            "nothing to tune: for method rrf nothing is left to be chosen",
+            "nothing to tune: every parameter of method rrf is given, or it has none",
         ),
         ({"method": "borda", "depth": 5}, "nothing to tune"),
         ({"method": "rff"}, "unknown fusion method 'rff'"),
-        ({"seed": -1}, "seed is at least 0, not -1"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
         ({"weights": [1]}, "1 weights for 2 runs"),
         ({"measure": "mapp"}, "unknown measure 'mapp'"),
     ],

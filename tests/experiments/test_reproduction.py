@@ -106,4 +106,4 @@ def test_the_demos_baselines_are_reproduced(door, e5, own_cache, tmp_path):
     (tmp_path / "demo.yaml").write_text(wrong)
     result = door("evaluate", "--reproduce", "demo.yaml", "--only", "baselines", cwd=tmp_path)
     assert result.returncode == 1
-    assert "1 of 9 scores are off by more than they may be" in result.stderr
+    assert "1 of 9 scores differ from the expected ones by more than their tolerance" in result.stderr

@@ -72,7 +72,7 @@ def test_what_is_dropped_is_written_even_if_that_is_all(tmp_path):
 
 def test_the_dropped_are_not_written_over_bitext(tmp_path):
     specification = table(tmp_path / "a.tsv", PAIRS)
-    with pytest.raises(UsageError, match="is one of the files to read"):
+    with pytest.raises(UsageError, match="is also one of the files to read"):
         training_pairs([specification], ["sw"], dropped=tmp_path / "." / "a.tsv")
     assert (tmp_path / "a.tsv").stat().st_size > 0
     with pytest.raises(UsageError, match="is a folder"):

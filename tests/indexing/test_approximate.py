@@ -152,7 +152,7 @@ def test_building_parameters_are_set_before_vectors_come(store: DenseIndex, tmp_
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
-        (Factory("Nonsense"), "FAISS makes no index 'Nonsense' of 16 dimensions: could not parse index string"),
+        (Factory("Nonsense"), "FAISS cannot make an index 'Nonsense' of 16 dimensions: could not parse index string"),
         (Factory("PQ5"), "makes no index 'PQ5' of 16 dimensions: The dimension of the vector"),
         (Factory("PCA64,Flat"), "makes no index 'PCA64,Flat' of 16 dimensions: PCA matrix cannot output 64"),
         (Factory("IVF4096,Flat"), "IVF4096,Flat has 4,096 cells, but there are only 1,500 vectors to train them on"),
@@ -173,7 +173,9 @@ def test_what_faiss_cannot_make_leaves_nothing(
 
 def test_only_from_a_flat_index_and_not_over_itself(store: DenseIndex, tmp_path: Path) -> None:
     coded = build_approximate_index(store, tmp_path / "coded", Factory("SQ8"))
-    with pytest.raises(UsageError, match="coded is not a flat index: vectors can no longer be read from it"):
+    with pytest.raises(
+        UsageError, match="coded is not a flat index: its vectors can no longer be read, so name the flat one"
+    ):
         build_approximate_index(coded, tmp_path / "again", Factory("HNSW8"))
     with pytest.raises(UsageError, match="is the index that this one is made from"):
         build_approximate_index(store, store.path, Factory("HNSW8"))

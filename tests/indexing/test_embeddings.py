@@ -82,8 +82,8 @@ class Longer(LetterEncoder):
 @pytest.mark.parametrize(
     ("encoder", "message"),
     [
-        (Shifted(), r"has not the vectors of shifted: of the first 8 documents one has cosine 0\.\d+"),
-        (Longer(), "has not the vectors of longer: .* lengths differ by up to 33 %"),
+        (Shifted(), r"does not have the vectors of shifted: of the first 8 documents one has cosine 0\.\d+"),
+        (Longer(), "does not have the vectors of longer: .* lengths differ by up to 33 %"),
         (LetterEncoder(width=9), "has vectors of 16 numbers, letters gives 9"),
     ],
 )

@@ -162,7 +162,7 @@ def test_subwords_are_cut_by_the_tokenizer_that_the_index_keeps(minilm: Path, tm
     settings = json.loads((model / "tokenizer.json").read_text())
     settings["normalizer"] = None
     (model / "tokenizer.json").write_text(json.dumps(settings))
-    with pytest.raises(UsageError, match=f"{index} was cut by another tokenizer than that of {model}"):
+    with pytest.raises(UsageError, match=f"{index} was made with another tokenizer than that of {model}"):
         open_lucene_index(index, analyzer=name)
     with pytest.raises(UsageError, match="was built with the analyzer 'subwords', not 'unicode'"):
         open_lucene_index(index, analyzer="unicode")

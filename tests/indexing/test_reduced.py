@@ -170,7 +170,7 @@ def test_random_numbers_that_are_not_the_same_any_more_are_noticed(
 def test_what_cannot_be_is_refused(index: TokenIndex, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown reduction 'poled'; did you mean 'pooled'"):
         build_reduced_index(index, "poled")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="FAISS makes no index 'IVF' of 9 dimensions"):
+    with pytest.raises(UsageError, match="FAISS cannot make an index 'IVF' of 9 dimensions"):
         build_reduced_index(index, small(index, "pooled"), factory="IVF")
     assert not (index.path / "pooled").exists(), "nothing is left of it"
     empty = index_of(TokenVectors.empty([0, 0], 8), tmp_path, "empty")

@@ -137,7 +137,7 @@ def test_shards_that_are_missing_or_come_twice(tmp_path: Path, three: list[Path]
         (LetterEncoder(version="two"), 2, 3, 10, {}, "are of different models: letters one document and letters two"),
         (LetterEncoder(), 2, 3, 11, {}, "are of different documents: "),
         (LetterEncoder(), 4, 3, 10, {}, "are made with different window: 2 and 4"),
-        (LetterEncoder(), 2, 4, 10, {}, "part1 is shard 1/3 and .*other is 2/4: not of one division"),
+        (LetterEncoder(), 2, 4, 10, {}, "part1 is shard 1/3 and .*other is 2/4: they do not belong together"),
         (LetterEncoder(), 2, 3, 10, {"settings": {"precision": "bf16"}}, "are made with different settings: None and"),
     ],
 )
@@ -190,7 +190,7 @@ def test_what_stands_at_the_output_stays_if_it_is_no_index_or_a_shard_is_foreign
 
 @pytest.mark.parametrize("text", ["0/3", "4/3", "3", "1/0", "a/b", "-1/3", "1/3/5", ""])
 def test_what_is_no_shard(text: str) -> None:
-    with pytest.raises(UsageError, match="a shard is i/n with i from 1 to n, as 1/4, not"):
+    with pytest.raises(UsageError, match="a shard must be i/n with i from 1 to n, such as 1/4, not"):
         parse_shard(text)
     assert parse_shard("2/8") == Shard(2, 8)
 

@@ -99,5 +99,5 @@ def test_another_way_of_keeping_vectors_is_named(tmp_path: Path) -> None:
     index = build_token_index(read(), WordEncoder(), tmp_path / "index")
     made = json.loads((index.path / "meta.json").read_text()) | {"storage": "int4"}
     (index.path / "meta.json").write_text(json.dumps(made))
-    with pytest.raises(ClirError, match="keeps its vectors as 'int4', which this version does not read"):
+    with pytest.raises(ClirError, match="keeps its vectors as 'int4', which this version of clir does not read"):
         open_token_index(index.path)

@@ -105,7 +105,9 @@ def test_vectors_come_from_other_indexes_where_they_can(tmp_path: Path, topics: 
         assert run.topics == exact.topics
         assert sum(run[qid] == exact[qid] for qid in exact) > TOPICS / 2
     fast = write_index(tmp_path / "fast", "IVF1,PQ8x4fs")
-    with pytest.raises(ClirError, match=r"\(IndexIVFPQFastScan\) cannot give back its vectors: use the flat index"):
+    with pytest.raises(
+        ClirError, match=r"\(IndexIVFPQFastScan\) does not keep its vectors, which are needed here: use the flat index"
+    ):
         DenseFeedbackSearcher(DenseSearcher(fast, RandomEncoder()), Average()).search(topics, 5)
 
 

@@ -163,7 +163,7 @@ def test_languages_that_are_not_there(index: DenseIndex, tmp_path: Path) -> None
         DenseSearcher(index, Seeded(), balanced=True)
     with pytest.raises(UsageError, match="no document is in 'yo'; the index has en, so, sw"):
         DenseSearcher(tagged(tmp_path), Seeded(), languages=["sw", "yo"])
-    with pytest.raises(UsageError, match="no language to search in was named"):
+    with pytest.raises(UsageError, match="no language to search in was given"):
         DenseSearcher(tagged(tmp_path), Seeded(), languages=[])
 
 
@@ -176,7 +176,7 @@ def test_parameters_of_an_approximate_index(index: DenseIndex, tmp_path: Path) -
         DenseSearcher(cells, Seeded(), parameters="efSearch=8")
     with pytest.raises(UsageError, match="nprobe must be at least 1, not 0"):
         DenseSearcher(cells, Seeded(), parameters="nprobe=0")
-    with pytest.raises(UsageError, match="is searched exactly: it has no index parameters"):
+    with pytest.raises(UsageError, match="is a flat index, which is searched exactly"):
         DenseSearcher(index, Seeded(), parameters="nprobe=8")
 
 

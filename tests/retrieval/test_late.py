@@ -235,7 +235,7 @@ def test_wrong_options_and_other_models_are_refused(index: TokenIndex) -> None:
         LateSearcher(index, Seeded(), threads=0)
     with pytest.raises(ClirError, match="was made by another model"):
         LateSearcher(index, Seeded(dimension=7))
-    with pytest.raises(UsageError, match="pooled gives no token vectors to search by: it lacks encode_query_tokens"):
+    with pytest.raises(UsageError, match="pooled gives no token vectors: its class lacks encode_query_tokens"):
         LateSearcher(index, Pooled())  # type: ignore[arg-type]
 
 

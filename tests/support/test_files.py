@@ -22,8 +22,12 @@ def test_what_can_be_written_passes(tmp_path):
     ("output", "option", "message"),
     [
         (".", "--csv", "--csv . is a folder: name a file in it"),
-        ("topics.tsv/new.run", "--output", "--output topics.tsv/new.run cannot be: topics.tsv is a file"),
-        ("./topics.tsv", "--output", "--output ./topics.tsv is one of the files to read"),
+        (
+            "topics.tsv/new.run",
+            "--output",
+            "--output topics.tsv/new.run cannot be written: topics.tsv is a file, not a folder",
+        ),
+        ("./topics.tsv", "--output", "--output ./topics.tsv is also one of the files to read"),
     ],
 )
 def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch, output, option, message):

@@ -143,4 +143,6 @@ def translation_model_folder(name: str) -> Path:
     # The hub's errors share no base class but Exception's (OSError, ValueError, its own).
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"no model folder {name}, and the model hub did not give it: {reason}") from error
+        raise UsageError(
+            f"no model folder {name}, and it could not be downloaded from the model hub: {reason}"
+        ) from error
