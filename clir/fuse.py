@@ -22,7 +22,7 @@ python -m clir.fuse --runs a.run b.run --method weighted --tune --qrels qrels.tx
 python -m clir.fuse --runs mixed.run --method combsum --document-languages indexes/mixed --normalization over-topics \\
     --output merged.run
 """
-DESCRIPTION = """Fuse two or more runs into one: TREC files, MS MARCO files or JSON, gzipped or not.
+DESCRIPTION = """Fuse two or more runs into one: TREC files, MS MARCO files or JSON, compressed or not.
 
 A document's score is the sum over runs of
 rrf       1 / (k + rank) (Cormack, Clarke and Buettcher 2009)
@@ -58,7 +58,12 @@ def parser() -> Parser:
     parser.add_argument(
         "--method", metavar="METHOD", help="rrf, combsum, combmnz, combanz, weighted, borda, isr or logisr"
     )
-    parser.add_argument("--output", required=True, metavar="RUN", help="run file to write (.gz: compressed)")
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="RUN",
+        help="run file to write (.gz, .zst, ...: compressed)",
+    )
     parser.add_argument(
         "--output-format", metavar="FORM", help="trec, msmarco or json (default: by its name, .tsv msmarco, .json json)"
     )

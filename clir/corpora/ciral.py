@@ -12,9 +12,10 @@ from pathlib import Path
 
 from clir.corpora import languages
 from clir.corpora.collection import Document, Topic, topic_language
-from clir.corpora.files import read_documents, read_topics
+from clir.corpora.documents import read_documents
 from clir.corpora.qrels import Qrels, read_qrels
 from clir.corpora.sources import data_file, file_from_elsewhere, source
+from clir.corpora.topics import read_topics
 from clir.support.errors import unknown
 
 FAMILY = "ciral"

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from clir.corpora import languages
 from clir.corpora.collection import Document, Topic, topic_language
-from clir.corpora.files import count_documents, read_documents, read_topics
+from clir.corpora.documents import count_documents, read_documents
 from clir.corpora.qrels import Qrels, read_qrels
+from clir.corpora.topics import read_topics
 from clir.support.errors import unknown
 
 TOPIC_LANGUAGES = ("sw", "en")

@@ -61,8 +61,8 @@ def document_files(path: str | Path, forms: Sequence[Form] = ("json", "columns",
         return [path]
     files = [file for file in _visible(path) if _form_in_folder(file) in forms]
     if not files:
-        others = "" if tuple(forms) == ("json",) else ", nor one of .csv, .tsv, .parquet or TREC's markup"
-        raise UsageError(f"no .jsonl or .jsonl.gz file in the folder {path}{others}")
+        read = ".jsonl" if tuple(forms) == ("json",) else ".jsonl, .csv, .tsv, .parquet or TREC's markup"
+        raise UsageError(f"no file to read in the folder {path} ({read}, compressed or not)")
     return files
 
 

@@ -27,7 +27,7 @@ def given_documents(name: str) -> GivenDocuments:
     from clir.corpora.registry import is_collection, open_collection
 
     if Path(name).exists():
-        from clir.corpora.files import read_documents
+        from clir.corpora.documents import read_documents
 
         return GivenDocuments(name, functools.partial(read_documents, name), None, None)
     if not is_collection(name):
@@ -74,7 +74,7 @@ def given_topics(
     from clir.corpora.registry import is_collection, open_collection
 
     if Path(name).exists():
-        from clir.corpora.files import read_topics
+        from clir.corpora.topics import read_topics
 
         return read_topics(name, fields, language=language, source=source)
     if not is_collection(name):

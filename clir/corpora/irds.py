@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from clir.corpora import africlirmatrix, ciral, languages, lareqa, tatoeba
 from clir.corpora.collection import Collection, Document, Topic, topic_language
-from clir.corpora.files import field_name
 from clir.corpora.qrels import Qrels
 from clir.corpora.qrels_forms import NO_ITERATION
 from clir.corpora.text import checked_id, storable
+from clir.corpora.topic_records import field_name
 from clir.support.errors import ClirError, UsageError, unknown
 
 UNKNOWN_LANGUAGE = "und"

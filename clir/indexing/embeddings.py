@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clir.corpora.collection import Document
-from clir.corpora.files import document_files, document_of
+from clir.corpora.documents import document_files, document_of
 from clir.encoding.encoder import Encoder, Vectors
 from clir.indexing.dense import DenseIndex, append_vectors, finite, open_dense_index, seal_flat
 from clir.indexing.encoded import WINDOW, growing

@@ -131,7 +131,7 @@ def open_passages(source: str | Path | Collection, expected: str | None = None) 
 
 
 def _of_files(path: Path, expected: str | None) -> Lines:
-    from clir.corpora.files import read_documents
+    from clir.corpora.documents import read_documents
 
     files = document_files(path)
     states = [[str(file.resolve()), *_state(file)] for file in files]

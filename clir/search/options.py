@@ -146,7 +146,12 @@ def _add_methods(parser: Parser) -> None:
 
 def _add_out(parser: Parser) -> None:
     out = parser.add_argument_group("what comes out")
-    out.add_argument("--output", required=True, metavar="RUN", help="the run to write (.gz: compressed)")
+    out.add_argument(
+        "--output",
+        required=True,
+        metavar="RUN",
+        help="the run to write (.gz, .zst, ...: compressed)",
+    )
     out.add_argument(
         "--output-format", metavar="FORM", help="trec, msmarco or json (default: by its name, .tsv msmarco, .json json)"
     )

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from clir.corpora.collection import Document, Topic, collection_topics
-from clir.corpora.files import count_documents, read_documents, read_topics
+from clir.corpora.documents import count_documents, read_documents
 from clir.corpora.given import given_topics
 from clir.corpora.registry import open_collection
+from clir.corpora.topics import read_topics
 from clir.support.errors import ClirError, UsageError
 
 
@@ -121,7 +122,7 @@ def test_missing_empty_and_broken_files(tmp_path: Path) -> None:
         list(read_documents(tmp_path / "cut.jsonl.gz"))
     folder = tmp_path / "folder"
     folder.mkdir()
-    with pytest.raises(UsageError, match=r"no \.jsonl or \.jsonl\.gz file in the folder"):
+    with pytest.raises(UsageError, match=r"no file to read in the folder .* \(\.jsonl, \.csv"):
         read_documents(folder)
 
 

@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from clir.corpora.collection import Document
-from clir.corpora.files import count_documents, document_files, read_documents
+from clir.corpora.documents import count_documents, document_files, read_documents
 from clir.corpora.held_out import held_out_texts
 from clir.support.errors import ClirError, UsageError
 
@@ -190,7 +190,9 @@ def test_a_folder_of_every_form_and_compression(tmp_path: Path, capsys: pytest.C
 
 def test_a_folder_without_documents(tmp_path: Path) -> None:
     write(tmp_path / "README", "nothing")
-    with pytest.raises(UsageError, match=r"no \.jsonl or \.jsonl\.gz file in the folder .*, nor one of \.csv, \.tsv"):
+    with pytest.raises(
+        UsageError, match=r"no file to read in the folder .* \(\.jsonl, \.csv, \.tsv, \.parquet or TREC"
+    ):
         read_documents(tmp_path)
 
 

@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from clir.corpora.collection import Topic
-from clir.corpora.files import read_topics
+from clir.corpora.topics import read_topics
 from clir.support.errors import ClirError, UsageError
 
 

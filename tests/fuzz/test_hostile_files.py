@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from clir.corpora.bitext import read_bitext
-from clir.corpora.files import read_documents, read_topics
+from clir.corpora.documents import read_documents
 from clir.corpora.qrels import read_qrels
+from clir.corpora.topics import read_topics
 from clir.retrieval.translation.dictionary import read_dictionary
 from clir.runs.forms import read_run
 from clir.support.errors import ClirError

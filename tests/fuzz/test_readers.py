@@ -11,10 +11,11 @@ from hypothesis import example, given
 from mangling import mangled
 
 from clir.corpora.bitext import Report, read_bitext
-from clir.corpora.files import read_documents, read_topics
+from clir.corpora.documents import read_documents
 from clir.corpora.language_tags import read_language_tags
 from clir.corpora.qrels import read_qrels
 from clir.corpora.tmx import read_tmx
+from clir.corpora.topics import read_topics
 from clir.retrieval.translation.dictionary import read_dictionary
 from clir.runs import forms
 from clir.support.errors import ClirError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clir.corpora.files import read_topics
+from clir.corpora.topics import read_topics
 from clir.runs.run import Run
 from clir.runs.trec import read_run
 from clir.support.jvm import pyserini_module

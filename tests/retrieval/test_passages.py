@@ -12,7 +12,7 @@ import pytest
 
 from clir.corpora.collection import Document
 from clir.corpora.demo_collection import open_demo
-from clir.corpora.files import read_documents
+from clir.corpora.documents import read_documents
 from clir.corpora.registry import open_collection
 from clir.indexing.documents import documents_fingerprint
 from clir.retrieval import passages
