@@ -115,7 +115,8 @@ def _fault(text: str, names: Sequence[str], check: Callable[[Sequence[str]], str
     if not blank_split or blank_split[0].startswith("#"):
         return None
     if len(blank_split) != len(names):
-        return f"{len(blank_split)} columns, not the {len(names)} of {' '.join(names)}"
+        hint = "; blanks or tabs separate them, not commas" if text.count(",") >= len(names) - 1 else ""
+        return f"{len(blank_split)} columns, not the {len(names)} of {' '.join(names)}{hint}"
     if len(columns) != len(names):
         return f"an id has white space in it: {quoted(text.strip())}"
     if _CONTROL.search(text):

@@ -36,8 +36,8 @@ def parse_run(data: bytes, path: str | Path) -> Run:
 
 
 def is_json(data: bytes) -> bool:
-    """Whether a file of runs or judgements is JSON: it begins with `{`, and a quote or `}`."""
-    return bool(re.match(rb'\s*\{\s*["}]', data))
+    """Whether a file of runs or judgements is JSON: it begins with `{`, and a quote or `}`, or with a list of such."""
+    return bool(re.match(rb'\s*(?:\[\s*)?\{\s*["}]', data))
 
 
 def nested(data: bytes, path: str | Path, what: str, number: str) -> dict[str, dict[str, Any]]:
@@ -61,10 +61,12 @@ def nested(data: bytes, path: str | Path, what: str, number: str) -> dict[str, d
     except (ValueError, RecursionError) as error:
         raise ClirError(f"{path}: not {what} as JSON: {error}") from error
     if not isinstance(topics, dict):
-        raise ClirError(f"{path}: not a JSON object of topics")
+        raise ClirError(f"{path}: not a JSON object of topics, which is {{qid: {{docid: {number}}}}}")
     for qid, value in topics.items():
         if not isinstance(value, dict):
-            raise ClirError(f"{path}: topic {quoted(qid)} has no object of documents and {number}s")
+            raise ClirError(
+                f"{path}: topic {quoted(qid)} has no object of documents and {number}s ({{qid: {{docid: {number}}}}})"
+            )
     return topics
 
 

@@ -99,7 +99,7 @@ def test_what_is_left_out_is_said(tmp_path, capsys):
         ('{"1": {"a": 2000000}}', ": topic '1', document 'a': the relevance 2000000 is above 1,000,000, the highest "
          "that can be scored"),
         ('{"1": {"a": 1, "a": 0}}', ": not qrels as JSON: the key 'a' stands twice in one object"),
-        ('{"1": ["a"]}', ": topic '1' has no object of documents and grades"),
+        ('{"1": ["a"]}', ": topic '1' has no object of documents and grades ({qid: {docid: grade}})"),
         ('{"1": {"a b": 1}}', ": docid 'a b' (line 1): an id must not be empty or have white space in it"),
         ('{"1": {}}', ": no judgement in it"),
     ],

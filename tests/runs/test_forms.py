@@ -130,3 +130,18 @@ def test_every_form_keeps_ids_and_order(tmp_path_factory, topics):
         qid: {docid: pytest.approx(score) for docid, score in ranking.items()}
         for qid, ranking in run.distinct().as_dict().items()
     }
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        ("7,Q0,a,1,2.5,t\n", ":1: 1 columns, not the 6 of qid iteration docid rank score tag; blanks or tabs separate"),
+        ('[{"qid": "7", "docid": "a", "score": 1}]', ": not a JSON object of topics, which is {qid: {docid: score}}"),
+        ('{"qid": "7", "docid": "a", "score": 1}\n', ": topic 'qid' has no object of documents and scores ({qid: {"),
+    ],
+)
+def test_other_forms_are_refused_with_the_right_one(file, content, reason):
+    path = file(content)
+    with pytest.raises(ClirError) as error:
+        read_run(path)
+    assert str(error.value).startswith(f"{path}{reason}")
