@@ -161,7 +161,7 @@ def _check_same(first: _Part, part: _Part) -> None:
         if first.made.get(key) != part.made.get(key):
             what = f"of different {names[key]}" if key in names else f"made with different {key}"
             raise UsageError(
-                f"{first.path} and {part.path} are of different {what}: {_short(first.made.get(key))} and "
+                f"{first.path} and {part.path} are {what}: {_short(first.made.get(key))} and "
                 f"{_short(part.made.get(key))}"
             )
 

@@ -258,7 +258,7 @@ def test_sides_of_different_length() -> None:
     ("specs", "codes", "error", "message"),
     [
         ([], ["sw"], UsageError, "no bitext given"),
-        (["good.tsv"], [], UsageError, "no language for the bitext good.tsv"),
+        (["good.tsv"], [], UsageError, "no language given for the bitext good.tsv"),
         (["good.tsv"], ["xx"], UsageError, "unknown language 'xx'"),
         (["good.tsv"], ["eng"], UsageError, "cannot be English"),
         (["good.tsv"], ["sw", "ha"], UsageError, "1 pieces of bitext but 2 languages"),

@@ -95,8 +95,8 @@ def test_sentence_transformers_opens_the_student(student: Path, pairs: list[Pair
     [
         ({"loss": "mse"}, "has no sentence vectors: choose losses on tokens"),
         ({"loss": "ot+contrastive"}, "has no sentence vectors"),
-        ({"early_stopping": {"by": "bitext"}}, "early stopping is by a collection, with search late"),
-        ({"trim_vocabulary": "pieces"}, "trim_vocabulary is not done with it"),
+        ({"early_stopping": {"by": "bitext"}}, "stop early by a collection, with --stop-search late"),
+        ({"trim_vocabulary": "pieces"}, "its vocabulary cannot be trimmed"),
         (
             {"head": "linear"},
             "its student must start as its copy or as an earlier student of it, and without --head linear",
@@ -113,5 +113,5 @@ def test_what_needs_a_sentence_vector_is_refused(
 
 def test_a_student_of_another_kind_is_refused(teacher: Path, minilm: Path, pairs: list[Pair], tmp_path: Path) -> None:
     recipe: Recipe = parse_recipe(options(teacher, student=str(minilm)), "a test")
-    with pytest.raises(UsageError, match="its student must be its copy"):
+    with pytest.raises(UsageError, match="its student must start as its copy"):
         distil(recipe, pairs, tmp_path / "student")

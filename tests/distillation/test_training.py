@@ -166,7 +166,7 @@ def test_the_embeddings_and_the_lowest_layers_can_be_kept(minilm: Path) -> None:
     assert not [name for name in trained(True, 4) if "embeddings" in name]
     with pytest.raises(UsageError, match="freeze_layers: 7 is more than the student's layers"):
         trained(True, 7)
-    with pytest.raises(UsageError, match="freeze_layers: 6 are all of the student's layers"):
+    with pytest.raises(UsageError, match="freeze_layers: 6 are all layers of the student"):
         trained(True, 6)
 
 

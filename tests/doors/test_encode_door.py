@@ -181,8 +181,8 @@ def test_a_new_index_takes_the_place_of_the_old_one_only_when_whole(door, desk):
         ("\n \n", 1, "docs.jsonl has no documents"),
         ('{"id": "a b", "contents": "x"}\n', 1, "docs.jsonl:1: the document id has white space"),
         ('{"id": "", "contents": "x"}\n', 1, "docs.jsonl:1: the document id is empty"),
-        ('{"contents": "x"}\n', 1, "docs.jsonl:1: no document id (one of the keys id, docid, _id)"),
-        ('{"id": "a"}\n', 1, "docs.jsonl:1: no text (one of the keys contents, text)"),
+        ('{"contents": "x"}\n', 1, "docs.jsonl:1: no document id (one of the keys id, docid, _id, docno, doc_id)"),
+        ('{"id": "a"}\n', 1, "docs.jsonl:1: no text (one of the keys contents, text, body)"),
         ('{"id": "a", "contents": "x"}\n{"id": "a", "contents": "y"}\n', 1, "docs.jsonl:2: document id 'a' is there"),
         ('{"id": "a", "contents": "x"}\nb\n', 1, "docs.jsonl:2: not JSON"),
         ('{"id": "a", "contents": "un', 1, "docs.jsonl:1: not JSON"),
@@ -199,10 +199,18 @@ def test_bad_documents(refusal, desk, corpus, status, message):
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [
-        (("--encoder", "nowhere"), 2, "no model at 'nowhere': not a folder, not a hub id (org/model), not package"),
+        (
+            ("--encoder", "nowhere"),
+            2,
+            "no model 'nowhere': it is neither a folder, nor a hub id (org/model), nor package",
+        ),
         (("--encoder", "empty"), 2, "empty holds no model (neither modules.json nor config.json)"),
-        (("--encoder", "docs.jsonl"), 2, "no model at 'docs.jsonl'"),
-        (("--encoder", "nobody/no-such-model"), 2, "no model folder nobody/no-such-model, and the model hub did not"),
+        (("--encoder", "docs.jsonl"), 2, "no model 'docs.jsonl'"),
+        (
+            ("--encoder", "nobody/no-such-model"),
+            2,
+            "no model folder nobody/no-such-model, and it could not be downloaded",
+        ),
         (("--encoder", "broken"), 1, "broken/modules.json is not JSON"),
         (("--encoder", "hollow"), 1, "hollow has no safetensors weights"),
         (("--encoder", "nomodule:Encoder"), 2, "cannot import the encoder nomodule:Encoder"),

@@ -78,7 +78,7 @@ def test_what_goes_wrong_in_a_process_is_said_once(refusal, desk):
     message = refusal(desk, *ENCODE, "--output", "dense", "--processes", "2", status=1)
     assert message == "docs.jsonl:2: document id 'a' is there twice"
     message = refusal(desk, *ENCODE, "--encoder", "nowhere", "--output", "dense", "--device", "cpu", "cpu", status=2)
-    assert message.startswith("no model at 'nowhere'")
+    assert message.startswith("no model 'nowhere'")
 
 
 def test_an_approximate_index_at_once_and_from_vectors(door, shelf):

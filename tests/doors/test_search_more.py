@@ -76,7 +76,10 @@ def test_a_run_is_reranked_and_its_hits_are_shown_and_explained(search, desk, mi
         (("--method", "bm25", "--languages", "sw"), "--languages does not apply to --method bm25"),
         (("--method", "bm25", "--senses", "all"), "--senses is for --translate"),
         (("--method", "bm25", "--translate", "oracle"), "oracle"),
-        (("--method", "bm25", "--translate", "human", "--sparse-topics-language", "en"), "--translate makes the text"),
+        (
+            ("--method", "bm25", "--translate", "human", "--sparse-topics-language", "en"),
+            "--translate already gives the BM25 side its text",
+        ),
         (("--method", "bm25", "--explain"), "--explain needs --show N, whose hits it explains"),
         (("--method", "bm25", "--show", "0"), "--show must be at least 1, not 0"),
         (("--method", "bm25", "--show", "1", "--json"), "--show prints passages"),

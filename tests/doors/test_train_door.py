@@ -158,7 +158,10 @@ def test_no_space_left(desk, door, minilm, checkpoint_steps, megabytes, reason):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--teacher", "nowhere"), "no model at 'nowhere': not a folder, not a hub id (org/model), not package."),
+        (
+            ("--teacher", "nowhere"),
+            "no model 'nowhere': it is neither a folder, nor a hub id (org/model), nor package.",
+        ),
         (("--teacher", "empty"), "empty holds no model (neither modules.json nor config.json)"),
         (("--student", "empty"), "empty holds no model (neither modules.json nor config.json)"),
         (("--language", "klingon"), "unknown language 'klingon'"),

@@ -203,7 +203,7 @@ def test_fewer_tokens_than_the_models_own_may_be_asked_for(plain: Path, tmp_path
     tokens = token_encoder(encoder)
     assert tokens.encode_query_tokens(["how", "how far is the well"]).lengths.tolist() == [6, 6]
     assert tokens.encode_document_tokens(["how far is the well"]).lengths.tolist() == [5]
-    with pytest.raises(UsageError, match=r"3 tokens a query are too few: .* itself adds 3"):
+    with pytest.raises(UsageError, match=r"3 tokens for a query are too few: .* adds 3 of its own"):
         token_encoder(load_encoder(str(tmp_path / "pylate"), query_tokens=3)).encode_query_tokens(["how"])
 
 

@@ -123,17 +123,17 @@ REFUSED: dict[str, tuple[str, Layout]] = {
     "an adapter with modules": (r"is an adapter \(PEFT\)", lambda to: modular(adapter(to), pooling())),
     "an adapter beside weights": (r"is an adapter \(PEFT\)", lambda to: adapter(bert(to))),
     "code for the model": (
-        r"run code .*AutoModel in its config.json",
+        r"needs code .*AutoModel in its config.json",
         lambda to: with_config(bert(to), auto_map=AUTO_MAP)),
     "code for an unknown type": (
         "run code", lambda to: with_config(bert(to), auto_map=AUTO_MAP, model_type="new")),
     "code for the tokenizer": (
-        r"run code .*tokenizer_config.json",
+        r"needs code .*tokenizer_config.json",
         lambda to: with_file(bert(to), "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.T", None]})),
     "code for a module": (
-        "run code .*its module custom_st.Transformer",
+        "needs code .*its module custom_st.Transformer",
         lambda to: own_module(to, "custom_st.Transformer")),
-    "an installed module of others": ("run code .*its module os.path", lambda to: own_module(to, "os.path")),
+    "an installed module of others": ("needs code .*its module os.path", lambda to: own_module(to, "os.path")),
     "an unknown type": (
         "of type 'new', which the installed transformers .* does not have",
         lambda to: with_config(bert(to), model_type="new")),
@@ -149,7 +149,7 @@ REFUSED: dict[str, tuple[str, Layout]] = {
         "none of its modules .Transformer, Normalize. makes one vector",
         lambda to: modular(bert(to), NORMALIZE),
     ),
-    "code on the documents' side alone": ("run code .*its module own.Normalize", routed),
+    "code on the documents' side alone": ("needs code .*its module own.Normalize", routed),
     "BERT behind a prefix": (LACKING, lambda to: renamed(bert(to), "module.")),
     "XLM-R behind a prefix": (LACKING, lambda to: renamed(xlmr(to), "module.")),
     "DistilBERT behind a prefix": (LACKING, lambda to: renamed(distilbert(to), "module.")),

@@ -95,7 +95,7 @@ def test_code_in_a_folder_is_not_asked_for_on_a_terminal(command: str, desk: Pat
     )  # fmt: skip
     os.close(ours), os.close(theirs)
     assert done.returncode == 1
-    assert "clir never does" in done.stderr and "[y/N]" not in done.stdout + done.stderr
+    assert "which clir never runs" in done.stderr and "[y/N]" not in done.stdout + done.stderr
     assert not (desk / "ran").exists()
 
 
@@ -130,7 +130,7 @@ def test_what_keeps_a_model_from_being_a_teacher_is_said(
     folder = make(tmp_path / "model")
     with pytest.raises(UsageError, match=f"cannot be a teacher or student.*{message}"):
         tower_encoder(str(folder))
-    with pytest.raises(UsageError, match=r"cannot be searched by tokens|to search by tokens"):
+    with pytest.raises(UsageError, match=r"cannot be used for token vectors|no token vectors"):
         token_encoder(load_encoder(str(folder)))
 
 

@@ -57,12 +57,14 @@ def test_limits_count_the_models_own_tokens(minilm: Path) -> None:
     short = token_encoder(load_encoder(str(minilm), query_tokens=5, document_tokens=6))
     assert list(short.encode_query_tokens(TEXTS).lengths) == [3, 0, 3, 3, 1]
     assert list(short.encode_document_tokens(TEXTS).lengths) == [4, 0, 4, 4, 1]
-    with pytest.raises(UsageError, match=r"2 tokens a query are too few: .* itself adds 2"):
+    with pytest.raises(UsageError, match=r"2 tokens for a query are too few: .* adds 2 of its own"):
         token_encoder(load_encoder(str(minilm), query_tokens=2)).encode_query_tokens(["a"])
 
 
 def test_a_folder_with_modules_of_its_own_gives_none(minilm: Path) -> None:
-    with pytest.raises(UsageError, match="own cannot be searched by tokens: it has modules of its own"):
+    with pytest.raises(
+        UsageError, match="own cannot be used for token vectors: it has modules that clir does not know"
+    ):
         token_encoder(SentenceTransformerEncoder("own", minilm))
 
 

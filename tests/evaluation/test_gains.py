@@ -12,7 +12,7 @@ from clir.support.errors import ClirError, UsageError
 def test_gains_by_name_and_by_grade():
     assert gains(["neuclir"]) == {0: 0, 1: 1, 3: 3}
     assert gains(["0=0", "2=5"]) == {0: 0, 2: 5}
-    with pytest.raises(UsageError, match="--gains 1:2: a name"):
+    with pytest.raises(UsageError, match="--gains 1:2: give a name"):
         gains(["1:2"])
     with pytest.raises(UsageError, match="--gains 1=3000000000: a gain is at most 1,000,000"):
         gains(["1=3000000000"])

@@ -105,7 +105,7 @@ def test_a_token_index_is_built_once_and_found_again(tmp_path):
         token_index(shelf, LetterTokens(limit=3), tmp_path),
     ]
     assert len({index.path for index in [first, *others]}) == 3
-    with pytest.raises(UsageError, match="letters gives no token vectors to search by"):
+    with pytest.raises(UsageError, match="letters gives no token vectors: its class lacks"):
         token_index(shelf, Letters(), tmp_path)
 
 

@@ -53,5 +53,5 @@ def test_models_without_sentence_vectors_stop_by_tokens(minilm: Path, monkeypatc
     by_tokens = Recipe(**common, early_stopping=EarlyStopping(by="demo/sw", search="late"))
     check_late_interaction(by_tokens, start, start)
     for stopping in (EarlyStopping(), EarlyStopping(by="demo/sw")):
-        with pytest.raises(UsageError, match="early stopping is by a collection, with search late"):
+        with pytest.raises(UsageError, match="stop early by a collection, with --stop-search late"):
             check_late_interaction(Recipe(**common, early_stopping=stopping), start, start)

@@ -153,14 +153,17 @@ def test_building_parameters_are_set_before_vectors_come(store: DenseIndex, tmp_
     ("factory", "message"),
     [
         (Factory("Nonsense"), "FAISS cannot make an index 'Nonsense' of 16 dimensions: could not parse index string"),
-        (Factory("PQ5"), "makes no index 'PQ5' of 16 dimensions: The dimension of the vector"),
-        (Factory("PCA64,Flat"), "makes no index 'PCA64,Flat' of 16 dimensions: PCA matrix cannot output 64"),
+        (Factory("PQ5"), "cannot make an index 'PQ5' of 16 dimensions: The dimension of the vector"),
+        (Factory("PCA64,Flat"), "cannot make an index 'PCA64,Flat' of 16 dimensions: PCA matrix cannot output 64"),
         (Factory("IVF4096,Flat"), "IVF4096,Flat has 4,096 cells, but there are only 1,500 vectors to train them on"),
         (Factory("IVF64,Flat", sample=9), "has 64 cells, but there are only 9 vectors to train them on"),
         (Factory("SQ8", search="nprobe=3"), r"this index has no parameter nprobe \(it has: none\)"),
         (Factory("HNSW8", search="nprobe=3"), r"this index has no parameter nprobe \(it has: efSearch\)"),
-        (Factory("HNSW8", search="efSearch"), "index parameters are name=number, with commas between, as nprobe=16"),
-        (Factory("HNSW8", build="efSearch=x"), "index parameters are name=number"),
+        (
+            Factory("HNSW8", search="efSearch"),
+            "index parameters must be name=number, with commas between, such as nprobe=16",
+        ),
+        (Factory("HNSW8", build="efSearch=x"), "index parameters must be name=number"),
     ],
 )
 def test_what_faiss_cannot_make_leaves_nothing(

@@ -35,7 +35,9 @@ def test_an_index_of_documents_without_languages_has_no_such_file(tmp_path: Path
     index = build_dense_index(read(plain), LetterEncoder(), tmp_path / "index", window=4)
     assert sorted(path.name for path in index.path.iterdir()) == ["docid", "index", "meta.json"]
     assert document_languages(index.path) is None
-    with pytest.raises(UsageError, match="does not know its documents' languages: encode documents that have a field"):
+    with pytest.raises(
+        UsageError, match="does not know the languages of its documents: encode them again from documents with a field"
+    ):
         required_languages(index)
 
 

@@ -163,7 +163,7 @@ def test_random_numbers_that_are_not_the_same_any_more_are_noticed(
     build_reduced_index(index, small(index, "muvera"))
     drawn_now = FixedDimensional._planes.func  # type: ignore[attr-defined]
     monkeypatch.setattr(FixedDimensional, "_planes", property(lambda self: drawn_now(self) + 1))
-    with pytest.raises(ClirError, match="drawn by another version of numpy's random numbers: build it again"):
+    with pytest.raises(ClirError, match="made with random numbers of another version of numpy: build it again"):
         open_reduced_index(index, "muvera")
 
 

@@ -157,9 +157,9 @@ def test_places_that_a_language_cannot_fill_go_to_the_others(tmp_path: Path) -> 
 
 
 def test_languages_that_are_not_there(index: DenseIndex, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="does not know its documents' languages"):
+    with pytest.raises(UsageError, match="does not know the languages of its documents"):
         DenseSearcher(index, Seeded(), languages=["sw"])
-    with pytest.raises(UsageError, match="does not know its documents' languages"):
+    with pytest.raises(UsageError, match="does not know the languages of its documents"):
         DenseSearcher(index, Seeded(), balanced=True)
     with pytest.raises(UsageError, match="no document is in 'yo'; the index has en, so, sw"):
         DenseSearcher(tagged(tmp_path), Seeded(), languages=["sw", "yo"])

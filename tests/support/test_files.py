@@ -27,7 +27,7 @@ def test_what_can_be_written_passes(tmp_path):
             "--output",
             "--output topics.tsv/new.run cannot be written: topics.tsv is a file, not a folder",
         ),
-        ("./topics.tsv", "--output", "--output ./topics.tsv is also one of the files to read"),
+        ("./topics.tsv", "--output", "--output ./topics.tsv is also one of the files to read: choose another name"),
     ],
 )
 def test_what_cannot_be_written_is_refused(tmp_path, monkeypatch, output, option, message):

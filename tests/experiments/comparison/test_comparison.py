@@ -211,7 +211,7 @@ def test_threads_bound_torch_too(folder: Path) -> None:
     ("change", "message"),
     [
         ({"bitext": "sw=nope.tsv"}, "bitext not found: nope.tsv"),
-        ({"bitext": "plan.yaml,plan.yaml"}, "no language for the bitext"),
+        ({"bitext": "plan.yaml,plan.yaml"}, "no language given for the bitext"),
         ({"languages": "ha"}, "languages: the bitext has no pairs of ha"),
     ],
 )
