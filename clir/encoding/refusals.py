@@ -62,7 +62,8 @@ def refuse_transformer(folder: Path) -> None:
     config = read_settings(folder / "config.json")
     kind = config.get("model_type")
     if not kind:
-        raise ClirError(f"{folder}/config.json " + ("does not say its model_type" if config else "is not there"))
+        there = (folder / "config.json").exists()
+        raise ClirError(f"{folder}/config.json " + ("does not say its model_type" if there else "is not there"))
     if config.get("quantization_config"):
         raise ClirError(f"{folder} has quantised weights (quantization_config), which are not read: take the full ones")
     others = [part for part in ("vision_config", "audio_config") if config.get(part)]

@@ -81,7 +81,11 @@ def test_output_and_its_manifest(door, tmp_path):
     ("arguments", "status", "message"),
     [
         ("--qrels qrels.txt --runs no.run", 2, "run not found: no.run"),
-        ("--qrels qrels.txt --runs a.run --csv ./a.run", 2, "--csv ./a.run is also one of the files to read"),
+        (
+            "--qrels qrels.txt --runs a.run --csv ./a.run",
+            2,
+            "--csv ./a.run is also one of the files to read: choose another name",
+        ),
         ("--qrels qrels.txt --runs a.run ./a.run", 2, "--runs names the same file twice: ./a.run"),
         ("--qrels qrels.txt --runs a.run --measures ndcg@10", 2, "unknown measure 'ndcg@10'; did you mean 'nDCG@10'?"),
         ("--qrels qrels.txt --runs a.run --baseline no.run", 2, "baseline run not found: no.run"),
@@ -114,14 +118,18 @@ def test_output_and_its_manifest(door, tmp_path):
         (
             "--qrels qrels.txt --runs b.run --baseline a.run --csv ./a.run",
             2,
-            "--csv ./a.run is also one of the files to read",
+            "--csv ./a.run is also one of the files to read: choose another name",
         ),
         (
             "--qrels qrels.txt --runs b.run --report other.txt --topics ./other.txt",
             2,
-            "--report other.txt is also one of the files to read",
+            "--report other.txt is also one of the files to read: choose another name",
         ),
-        ("--qrels qrels.txt --runs a.run --csv s --latex ./s", 2, "--csv and --latex name the same file, ./s"),
+        (
+            "--qrels qrels.txt --runs a.run --csv s --latex ./s",
+            2,
+            "--csv and --latex name the same file, ./s: give each its own",
+        ),
         (
             "--qrels qrels.txt --runs a.run --names b.run --baseline b.run",
             2,

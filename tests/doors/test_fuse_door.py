@@ -79,9 +79,12 @@ def test_weighted(door, tmp_path):
         ("--runs a.run --method rrf", "fusion needs at least two runs, not 1"),
         (
             "--runs a.run b.run --method rrf --document-languages ./f.run",
-            "--output f.run is also one of the files to read",
+            "--output f.run is also one of the files to read: choose another name",
         ),
-        ("--runs a.run b.run --tune --qrels f.run", "--output f.run is also one of the files to read"),
+        (
+            "--runs a.run b.run --tune --qrels f.run",
+            "--output f.run is also one of the files to read: choose another name",
+        ),
         ("--runs a.run no.run --method rrf", "run not found: no.run"),
         ("--runs a.run ./a.run --method rrf", "--runs names the same file twice"),
         ("--runs a.run b.run --method rrf --depth -1", "depth must be at least 1, not -1"),

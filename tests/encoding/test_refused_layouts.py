@@ -126,7 +126,7 @@ REFUSED: dict[str, tuple[str, Layout]] = {
         r"needs code .*AutoModel in its config.json",
         lambda to: with_config(bert(to), auto_map=AUTO_MAP)),
     "code for an unknown type": (
-        "run code", lambda to: with_config(bert(to), auto_map=AUTO_MAP, model_type="new")),
+        "needs code", lambda to: with_config(bert(to), auto_map=AUTO_MAP, model_type="new")),
     "code for the tokenizer": (
         r"needs code .*tokenizer_config.json",
         lambda to: with_file(bert(to), "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.T", None]})),
@@ -142,7 +142,7 @@ REFUSED: dict[str, tuple[str, Layout]] = {
     "a translation model": (
         "an encoder with a decoder", lambda to: with_config(bert(to), model_type="m2m_100", is_encoder_decoder=True)),
     "a model of pictures too": (
-        r"of more than texts \(vision_config\)",
+        r"that reads other things than text \(vision_config\)",
         lambda to: with_config(bert(to), model_type="clip", vision_config={"hidden_size": 8}),
     ),
     "no pooling": (

@@ -130,7 +130,7 @@ def test_what_keeps_a_model_from_being_a_teacher_is_said(
     folder = make(tmp_path / "model")
     with pytest.raises(UsageError, match=f"cannot be a teacher or student.*{message}"):
         tower_encoder(str(folder))
-    with pytest.raises(UsageError, match=r"cannot be used for token vectors|no token vectors"):
+    with pytest.raises(UsageError, match=r"cannot be used for token vectors|no token vectors|to search by tokens"):
         token_encoder(load_encoder(str(folder)))
 
 
