@@ -101,7 +101,7 @@ def test_what_bounds_a_tokenizers_length_is_no_part_of_it() -> None:
 def test_models_without_a_tokenizer(tmp_path) -> None:
     with pytest.raises(UsageError, match="no model '"):
         subwords_of(str(tmp_path / "nowhere"))
-    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": 8}')
     with pytest.raises(UsageError, match=r"has no tokenizer\.json"):
         subwords_of(str(tmp_path))
     (tmp_path / "tokenizer.json").write_text('{"model": "none"}')
