@@ -112,8 +112,14 @@ def _steps(part: Settings | None, members: str) -> list[Settings]:
 
 
 def _without_defaults(part: Settings) -> Settings:
-    """Without settings that are off: a release that does not know one yet does not write it."""
-    return {key: value for key, value in part.items() if value is not None and value is not False and value != ""}
+    """Without settings that are off: a release that does not know one yet does not write it.
+
+    That accents stay is something else than nothing said of them: then they go where letters become lower case.
+    """
+    off = {key for key, value in part.items() if value is None or value is False or value == ""}
+    if part.get("strip_accents") is False:
+        off.discard("strip_accents")
+    return {key: value for key, value in part.items() if key not in off}
 
 
 def _as_the_library_reads(folder: Path) -> Tokenizer:

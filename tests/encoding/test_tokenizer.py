@@ -9,6 +9,9 @@ from typing import Any
 import hub_folders
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
 
 from clir.encoding.encoder import load_encoder
 from clir.encoding.folder import read_folder
@@ -140,3 +143,14 @@ def test_a_broken_tokenizer_is_one_line(broken: str, tmp_path: Path) -> None:
 
 def change(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | values), "utf-8")
+
+
+def test_accents_that_stay_are_not_accents_of_which_nothing_is_said() -> None:
+    forms = []
+    for accents in (None, False, True):
+        tokenizer = Tokenizer(WordPiece({"[UNK]": 0, "e": 1, "é": 2}, unk_token="[UNK]"))
+        tokenizer.normalizer = BertNormalizer(lowercase=True, strip_accents=accents)
+        forms.append((normal_form(tokenizer), tokenizer.encode("É").ids))
+    (unsaid, dropped), (kept, stays), (stripped, gone) = forms
+    assert (dropped, stays, gone) == ([1], [2], [1])
+    assert unsaid != kept != stripped
