@@ -119,7 +119,8 @@ def _bitext(folder: Path) -> None:
     lines(folder / "news.tsv", (f"{english(at)}\t{swahili(at)}" for at in range(64)))
     records(folder / "news.jsonl", ({"en": english(at), "sw": swahili(at)} for at in range(64)))
     units = "".join(
-        f'<tu><tuv xml:lang="en"><seg>{english(at)}</seg></tuv><tuv xml:lang="ha"><seg>{swahili(63 - at)}</seg></tuv></tu>'
+        f'<tu><tuv xml:lang="en"><seg>{english(at)}</seg></tuv>'
+        f'<tuv xml:lang="ha"><seg>{swahili(63 - at)}</seg></tuv></tu>'
         for at in range(0, 64, 2)
     )
     lines(folder / "more.tmx", [f'<tmx version="1.4"><header srclang="en"/><body>{units}</body></tmx>'])
@@ -152,6 +153,9 @@ def _runs(folder: Path) -> None:
     ids = [*IDS[:10], *(f"sw{at}" for at in range(8))]
     mixed = [(qid, docid, draw.randint(1, 400) / 16 + docid.startswith("sw")) for qid in TOPICS for docid in ids]
     lines(folder / "mixed.run", (f"{qid} Q0 {docid} 1 {score} mixed" for qid, docid, score in mixed))
+    tagged = [(qid, f"{code}-{at}", at * 7 % 5 + 0.5) for qid in ("1", "2") for code in ("en", "sw") for at in range(4)]
+    lines(folder / "tagged.run", (f"{qid} Q0 {docid} 1 {score} tagged" for qid, docid, score in tagged))
+    lines(folder / "tagged.qrels", (f"{qid} 0 {code}-2 1" for qid in ("1", "2") for code in ("en", "sw")))
     with gzip.GzipFile(folder / "a.run.gz", "wb", mtime=0) as packed:
         packed.write((folder / "a.run").read_bytes())
 
@@ -179,7 +183,10 @@ def _submissions(folder: Path) -> None:
     bad = [good[0], good[1].replace("7.5", "8.75"), good[2].replace("d3", "d1"), *good[3:5], "102 Q0 d4 3 6.5"]
     lines(folder / "tracks/bad.run", bad)
     mine = ["name: my-track", "title: My track", "sources: [https://example.org]", "form: trec", "hits: {most: 2}"]
-    archive = ['archive: {format: zip, run: "runs/{tag}.txt", metadata: about.json}', "metadata: {format: json, fields: {}}"]
+    archive = [
+        'archive: {format: zip, run: "runs/{tag}.txt", metadata: about.json}',
+        "metadata: {format: json, fields: {}}",
+    ]
     lines(folder / "tracks/mine.yaml", [*mine, *archive])
 
 
@@ -198,12 +205,10 @@ def _plans(folder: Path) -> None:
     lines(folder / "relevance.yaml", [json.dumps({**recipe, "loss": "relevance", "passages": passages})])
     solver = {"name": "sinkhorn", "epsilon": 0.05, "iterations": 20}
     lines(folder / "loss.yaml", [json.dumps({**recipe, "loss": {"name": "ot", "solver": solver}})])
-    step = {
-        "name": "fusing",
-        "commands": ["python -m clir.fuse --runs a.run b.run --method rrf --output reproduced.run"],
-        "expected": [{"run": "reproduced.run", "qrels": "qrels.txt", "scores": {"AP": 0.9}}],
-    }
-    lines(folder / "results.yaml", [json.dumps({"about": "a step", "steps": [step]})])
+    for name, score in (("results", 0.18), ("results.off", 0.9)):
+        expected = {"run": "a.run", "qrels": "qrels.txt", "scores": {"AP": score}}
+        step = {"name": "one", "commands": ["python -m clir.evaluate --qrels qrels.txt --runs a.run"]}
+        lines(folder / f"{name}.yaml", [json.dumps({"about": "a", "steps": [{**step, "expected": [expected]}]})])
 
 
 def _broken(folder: Path) -> None:
@@ -294,7 +299,12 @@ def _settings(folder: Path, hidden: int, pieces: Sequence[str]) -> None:
     files = {
         "config.json": config,
         "tokenizer.json": tokenizer,
-        "tokenizer_config.json": {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 128, **named},
+        "tokenizer_config.json": {
+            "tokenizer_class": "BertTokenizer",
+            "do_lower_case": True,
+            "model_max_length": 128,
+            **named,
+        },
         "special_tokens_map.json": named,
         "sentence_bert_config.json": {"max_seq_length": 128, "do_lower_case": False},
         "modules.json": [

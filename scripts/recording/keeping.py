@@ -14,6 +14,7 @@ import re
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,17 @@ LINES, WIDTH = 12, 200
 # Of a run: so many topics with so many hits.
 SHOWN_TOPICS, SHOWN_HITS = 2, 3
 # What of a manifest belongs to the machine or the hour, and checksums of files that are kept themselves.
-LEFT_OUT = re.compile(r"created|platform|implementation|resources|.*(seconds|memory|MiB|mib|time).*|sha256|command|threads")
+LEFT_OUT = re.compile(r"created|platform|implementation|resources|.*(seconds|memory|MiB|mib).*|sha256|command|threads")
 DEEPEST_LIST = 12
-_PROGRESS = re.compile(r".*/s, [\d:]+( left)?$|.*\b[\d.]+ ?(s|it/s|ms)\b.*\d+%.*|\s*$")
-_SECONDS = re.compile(r"\b\d+(\.\d+)? ?(s|ms|min|seconds|minutes|MiB|MB|GB|KB)\b|\b\d+:\d\d(:\d\d)?\b")
+# Progress of slow work, and what is said once for a cache.
+_PROGRESS = re.compile(r".*/s, [\d:]+( left)?|keeping Java's classes in the cache.*|\s*")
+_SECONDS = re.compile(r"\b\d+(\.\d+)? ?(s|ms|min|seconds|minutes)\b|\b\d+:\d\d(:\d\d)?\b")
+_DIGITS = re.compile(r"\d+\.\d{7,}(?:e-?\d+)?")
 _COMMAND = re.compile(r"\bpython -m clir[ .](\w+)")
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?(?![\w.]*[A-Za-z])")
-_HEX = re.compile(r"\b[0-9a-f]{16,64}\b")
+_HEX = re.compile(r"(?<![\w.])[0-9a-f]{16,64}(?!\w)")
 ARCHIVES = (".zip", ".tar.gz", ".tgz")
+PROBES = ("Mwalimu anakunywa maji safi.", "Muuguzi anasoma barua ndefu na habari.")
 RUNS = (".run", ".run.gz", ".run.zst")
 
 
@@ -47,6 +51,7 @@ class Cleaner:
         for path, name in self.places:
             text = text.replace(path, name)
         text = _SECONDS.sub("TIME", _COMMAND.sub(r"clir \1", text))
+        text = _DIGITS.sub(lambda found: f"{float(found[0]):.6g}", text)
         return _HEX.sub("HEX", text) if self.hidden else text
 
     def lines(self, text: str) -> list[str]:
@@ -96,7 +101,10 @@ def output(path: Path, clean: Cleaner) -> Kept:
     content = path.read_bytes()
     if path.suffix in (".html", ".svg"):
         found = re.findall(r"<h[1-3][^>]*>(.*?)</h[1-3]>|<title>(.*?)</title>", content.decode("utf-8"), re.DOTALL)
-        return {"headings": [clean(" ".join(re.sub("<.*?>", "", a or b).split())) for a, b in found][:LINES], **manifest}
+        return {
+            "headings": [clean(" ".join(re.sub("<.*?>", "", a or b).split())) for a, b in found][:LINES],
+            **manifest,
+        }
     try:
         return {"lines": clean.lines(content.decode("utf-8")), **manifest}
     except UnicodeDecodeError:
@@ -108,15 +116,30 @@ def _manifest(path: Path, clean: Cleaner) -> Any:
 
 
 def _folder(path: Path, clean: Cleaner) -> Kept:
-    files = sorted(str(file.relative_to(path)) for file in path.rglob("*") if file.is_file())
     # Lucene names its segments as it likes.
-    named = [name for name in files if not re.search(r"(^|/)(_\w+\.\w+|segments_\w+|write\.lock)$", name)]
-    kept: Kept = {"files": [_HEX.sub("HEX", clean(name)) for name in named[:40]]}
+    files = [
+        one for one in path.rglob("*") if one.is_file() and not re.match(r"_\w+\.|segments_|write\.lock", one.name)
+    ]
+    tops = Counter(_HEX.sub("HEX", clean(str(one.relative_to(path).parts[0]))) for one in files)
+    kept: Kept = {
+        "files": ", ".join(f"{name} ({count})" if count > 1 else name for name, count in sorted(tops.items()))
+    }
     if (path / "meta.json").is_file():
         kept["manifest"] = _manifest(path / "meta.json", clean)
     if (path / "index").is_file() and (path / "docid").is_file():
         kept["vectors"] = _flat(path)
+    if (path / "router_config.json").is_file():
+        kept["probes"] = _student(path)
     return kept
+
+
+def _student(path: Path) -> Any:
+    """Some numbers of what a student's folder gives in sentence-transformers, which knows nothing of clir."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(path), device="cpu")
+    encoded = [model.encode_query(list(PROBES)), model.encode_document(list(PROBES))]
+    return [" ".join(f"{value:.4f}" for value in row[:5]) for vectors in encoded for row in vectors]
 
 
 def _flat(path: Path) -> Any:
@@ -146,11 +169,11 @@ def _members(path: Path) -> Iterator[tuple[str, str]]:
 def _run(path: Path) -> Kept:
     if path.name.endswith(".zst"):
         return {"starts": path.read_bytes()[:4].hex()}
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.name.endswith(".gz") else open(path, encoding="utf-8")
-    with opened as handle:
-        columns = [line.split() for line in handle]
+    text = gzip.decompress(path.read_bytes()) if path.name.endswith(".gz") else path.read_bytes()
+    columns = [line.split() for line in text.decode("utf-8").splitlines()]
     return {
         "tag": columns[0][-1] if columns else None,
+        "ties": len(columns) - len({(line[0], float(line[4])) for line in columns}),
         **hits([(line[0], line[2], float(line[4])) for line in columns]),
     }
 
