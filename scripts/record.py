@@ -5,8 +5,8 @@
     python scripts/record.py --update           # after a change that is meant: write the record anew, and read its diff
 
 The record is for changes that shall change nothing: it is made before code moves, and shows no difference after. Cases
-are the commands of `scripts/recording/commands.yaml` and the functions of `scripts/recording/calls.py`, over the demo
-and files that are made on the spot; what is kept of each says `scripts/recording/keeping.py`.
+are the commands of `scripts/recording/commands.yaml` and the functions of `calls.py` and `model_calls.py` beside it,
+over the demo and files that are made on the spot; what is kept of each says `scripts/recording/keeping.py`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ WIDEST = 76
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A command (`argv`, behind `clir`) or, where that is empty, a function of `calls.py`.
+    """A command (`argv`, behind `clir`) or, where that is empty, a Python call.
 
     `needs` are the cases whose output it reads; `alone`: as a process of its own.
     """
@@ -69,7 +69,8 @@ class Case:
 def cases() -> list[Case]:
     """All cases, each behind those that it needs."""
     import yaml
-    from recording.calls import CALLS
+    from recording import calls, model_calls  # noqa: F401, each puts its functions into CALLS
+    from recording.calling import CALLS
 
     found: list[Case] = []
     written = yaml.safe_load((FOLDER / "commands.yaml").read_text("utf-8"))
@@ -83,7 +84,7 @@ def cases() -> list[Case]:
     known = {case.name for case in found}
     for name, (_, needs) in CALLS.items():
         if not known.issuperset(needs):
-            raise SystemExit(f"calls.py: {name} needs a case that is not there: {needs}")
+            raise SystemExit(f"{name} needs a case that is not there: {needs}")
         found.append(Case(name, (), needs))
     return found
 
@@ -127,7 +128,7 @@ def run_alone(argv: Sequence[str]) -> tuple[int, str, str]:
 def entry(case: Case, work: Path) -> dict[str, Any]:
     """What is kept of a case, run now."""
     from recording import keeping
-    from recording.calls import CALLS
+    from recording.calling import CALLS
 
     places = {f"{work}/": "", str(work): "WORK", f"{CHECKOUT}/": "", str(CHECKOUT): "CHECKOUT"}
     clean = keeping.Cleaner(places, hidden=case.group in TRAINED)
