@@ -158,6 +158,8 @@ def record_of(work: Path, patterns: Sequence[str]) -> tuple[dict[str, dict[str, 
     make(work)
     everything = cases()
     running, asked = chosen(everything, patterns)
+    if not asked:
+        raise SystemExit(f"record.py: no case has a name like {' or '.join(patterns)}")
     found: dict[str, dict[str, Any]] = {}
     for number, case in enumerate(running, start=1):
         began = time.monotonic()

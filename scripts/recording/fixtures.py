@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from recording import models
+
 WHO = {
     "The teacher": "Mwalimu", "My sister": "Dada yangu", "The nurse": "Muuguzi", "Our neighbour": "Jirani yetu",
     "The farmer": "Mkulima", "A driver": "Dereva", "The cook": "Mpishi", "The child": "Mtoto",
@@ -27,8 +29,6 @@ WORDS = {
 # Ids that are easily taken for something else.
 IDS = ("001", "1", "NA", "null", "1e3", *(f"d{number:02}" for number in range(5, 20)))
 TOPICS = ("01", "1", "q3", "q4", "q5", "q6", "q7", "q8")
-SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,;:?!'-()"
 
 
 def make(folder: Path) -> None:
@@ -40,8 +40,10 @@ def make(folder: Path) -> None:
     _submissions(folder)
     _plans(folder)
     _broken(folder)
-    bert(folder / "tiny", hidden=32, seed=1)
-    bert(folder / "other", hidden=24, seed=2)
+    words = {word.lower() for text in (*WHO, *WHO.values(), *WHAT, *WHAT.values()) for word in text.split()}
+    models.bert(folder / "tiny", words, hidden=32, seed=1)
+    models.bert(folder / "other", words, hidden=24, seed=2)
+    models.xlm_roberta(folder / "xlmr", words, hidden=32, seed=3)
 
 
 def lines(path: Path, texts: Iterable[str]) -> None:
@@ -203,6 +205,8 @@ def _plans(folder: Path) -> None:
     lines(folder / "recipe.bad.yaml", [json.dumps({**recipe, "stepps": 3})])
     passages = {"corpus": "docs.jsonl", "count": 4}
     lines(folder / "relevance.yaml", [json.dumps({**recipe, "loss": "relevance", "passages": passages})])
+    early = {"by": "bitext", "pairs": 16, "every": 2, "patience": 1}
+    lines(folder / "early.yaml", [json.dumps({**recipe, "steps": 4, "loss": "mse", "early_stopping": early})])
     solver = {"name": "sinkhorn", "epsilon": 0.05, "iterations": 20}
     lines(folder / "loss.yaml", [json.dumps({**recipe, "loss": {"name": "ot", "solver": solver}})])
     for name, score in (("results", 0.18), ("results.off", 0.9)):
@@ -231,91 +235,3 @@ def _broken(folder: Path) -> None:
     (bad / "cut.run.gz").write_bytes((folder / "a.run.gz").read_bytes()[:200])
     (bad / "model").mkdir()
     lines(bad / "model/config.json", ["{}"])
-
-
-def bert(folder: Path, *, hidden: int, seed: int) -> None:
-    """A BERT of two layers with random weights, mean pooling and prompts, in sentence-transformers' layout.
-
-    Weights are multiples of 1/256, so that no processor draws others.
-    """
-    import numpy as np
-    from safetensors.numpy import save_file
-
-    texts = [*WHO, *WHO.values(), *WHAT, *WHAT.values()]
-    words = sorted({word.lower() for text in texts for word in text.split()} | {"query", "passage"})
-    pieces = [*SPECIALS, *words, *(one for one in LETTERS if one not in words), *(f"##{one}" for one in LETTERS)]
-    draw = np.random.default_rng(seed)
-
-    def weights(*shape: int, scale: float = 0.3) -> Any:
-        return (np.round(draw.standard_normal(shape) * scale * 256) / 256).astype(np.float32)
-
-    shapes = {"embeddings.word_embeddings": (len(pieces), hidden), "embeddings.position_embeddings": (128, hidden),
-              "embeddings.token_type_embeddings": (2, hidden)}  # fmt: skip
-    tensors = {f"{name}.weight": weights(*shape) for name, shape in shapes.items()}
-    linear, norms = {"pooler.dense": (hidden, hidden)}, ["embeddings.LayerNorm"]
-    for layer in ("encoder.layer.0", "encoder.layer.1"):
-        linear |= {f"{layer}.attention.self.{name}": (hidden, hidden) for name in ("query", "key", "value")}
-        linear |= {f"{layer}.attention.output.dense": (hidden, hidden), f"{layer}.intermediate.dense": (48, hidden),
-                   f"{layer}.output.dense": (hidden, 48)}  # fmt: skip
-        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
-    for name, shape in linear.items():
-        tensors |= {f"{name}.weight": weights(*shape), f"{name}.bias": weights(shape[0], scale=0.1)}
-    for name in norms:
-        tensors |= {f"{name}.weight": np.ones(hidden, np.float32), f"{name}.bias": np.zeros(hidden, np.float32)}
-    folder.mkdir(parents=True)
-    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
-    _settings(folder, hidden, pieces)
-
-
-def _settings(folder: Path, hidden: int, pieces: Sequence[str]) -> None:
-    config = {
-        "architectures": ["BertModel"], "model_type": "bert", "vocab_size": len(pieces), "hidden_size": hidden,
-        "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48, "hidden_act": "gelu",
-        "max_position_embeddings": 128, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "pad_token_id": 0,
-        "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1,
-    }  # fmt: skip
-    added = [
-        {"id": at, "content": word, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
-         "special": True}
-        for at, word in enumerate(SPECIALS)
-    ]  # fmt: skip
-    ends = {word: {"id": word, "ids": [SPECIALS.index(word)], "tokens": [word]} for word in ("[CLS]", "[SEP]")}
-    first = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
-    last = {"SpecialToken": {"id": "[SEP]", "type_id": 0}}
-    pair = [{"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": "[SEP]", "type_id": 1}}]
-    tokenizer = {
-        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
-        "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
-                       "strip_accents": None, "lowercase": True},
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": {"type": "TemplateProcessing", "single": [*first, last], "pair": [*first, last, *pair],
-                           "special_tokens": ends},
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
-        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-                  "max_input_chars_per_word": 100, "vocab": {piece: at for at, piece in enumerate(pieces)}},
-    }  # fmt: skip
-    named = dict(zip(("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"), SPECIALS, strict=True))
-    modules = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
-    files = {
-        "config.json": config,
-        "tokenizer.json": tokenizer,
-        "tokenizer_config.json": {
-            "tokenizer_class": "BertTokenizer",
-            "do_lower_case": True,
-            "model_max_length": 128,
-            **named,
-        },
-        "special_tokens_map.json": named,
-        "sentence_bert_config.json": {"max_seq_length": 128, "do_lower_case": False},
-        "modules.json": [
-            {"idx": at, "name": str(at), "path": path, "type": f"sentence_transformers.models.{name}"}
-            for at, (path, name) in enumerate(modules)
-        ],
-        "1_Pooling/config.json": {"word_embedding_dimension": hidden, "pooling_mode_mean_tokens": True},
-        "config_sentence_transformers.json": {"prompts": {"query": "query: ", "document": "passage: "}},
-    }
-    for name, value in files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_text(json.dumps(value, indent=1) + "\n", "utf-8")
-    lines(folder / "vocab.txt", pieces)
-    (folder / "2_Normalize").mkdir()
