@@ -35,7 +35,7 @@ RECORD = FOLDER / "record.jsonl"
 # What another processor may change: training adds up the last digits of floats over its steps, bfloat16 and int8 round
 # to the other side, clusters of an approximate index have other borders. The first pattern counts.
 TOLERANCES = {"compare/*": 5e-2, "train/*": 2e-3, "student/*": 2e-3, "python/distilling": 2e-3, "encode/bf16": 5e-2,
-              "*/*-ivf": 5e-2, "encode/ivf": 3e-1, "*int8": 2e-2, "search/late*": 2e-3, "*": 2e-4}  # fmt: skip
+              "*/*-ivf": 5e-2, "encode/ivf": 3e-1, "*int8": 2e-2, "search/late*": 1e-3, "*": 2e-4}  # fmt: skip
 # Here fingerprints of models and of their pairs hang on those digits too.
 TRAINED = ("train", "student", "compare")
 HELP = "help"

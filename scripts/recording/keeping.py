@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ Kept = dict[str, Any]
 LINES, WIDTH = 12, 200
 # Of a run: so many topics with so many hits.
 SHOWN_TOPICS, SHOWN_HITS = 2, 3
+NEARLY = 1e-3
 # What of a manifest belongs to the machine or the hour, and checksums of files that are kept themselves.
 LEFT_OUT = re.compile(r"created|platform|implementation|resources|.*(seconds|memory|MiB|mib).*|sha256|command|threads")
 DEEPEST_LIST = 12
@@ -173,9 +175,17 @@ def _run(path: Path) -> Kept:
     columns = [line.split() for line in text.decode("utf-8").splitlines()]
     return {
         "tag": columns[0][-1] if columns else None,
+        "in order": all(_follows(before, line) for before, line in pairwise(columns)),
         "ties": len(columns) - len({(line[0], float(line[4])) for line in columns}),
         **hits([(line[0], line[2], float(line[4])) for line in columns]),
     }
+
+
+def _follows(before: Sequence[str], line: Sequence[str]) -> bool:
+    """Whether a run's line stands rightly behind another: at rank 1 of another topic, or next, with a lower score."""
+    if before[0] != line[0]:
+        return line[3] == "1"
+    return int(line[3]) == int(before[3]) + 1 and float(line[4]) < float(before[4])
 
 
 def hits(found: Sequence[tuple[str, str, float]]) -> Kept:
@@ -218,11 +228,32 @@ def same(one: Any, other: Any, tolerance: float) -> bool:
     return all(abs(a - b) <= tolerance * max(1.0, abs(a)) for a, b in numbers)
 
 
+def same_hits(one: str, other: str, tolerance: float) -> bool:
+    """Whether two lists of first hits are the same, but for documents whose scores are `tolerance` apart or less.
+
+    Other documents with these scores change the sums beside them.
+    """
+    ours, theirs = one.split(), other.split()
+    scores = [float(score) for score in ours[1::2]]
+    if len(ours) != len(theirs) or not same(" ".join(ours[1::2]), " ".join(theirs[1::2]), tolerance):
+        return False
+    near = [at > 0 and scores[at - 1] - scores[at] <= tolerance for at in range(len(scores))]
+    free = [near[at] or at + 1 == len(near) or near[at + 1] for at in range(len(near))]
+    return all(free[at] or ours[2 * at] == theirs[2 * at] for at in range(len(free)))
+
+
 def differences(recorded: Kept, now: Kept, tolerance: float) -> list[tuple[str, Any, Any]]:
     """Where two entries of the same case differ: place, recorded, now."""
     left, right = dict(flat(recorded)), dict(flat(now))
     return [
         (place, left.get(place, "(nothing)"), right.get(place, "(nothing)"))
         for place in dict.fromkeys([*left, *right])
-        if place not in left or place not in right or not same(left[place], right[place], tolerance)
+        if place not in left or place not in right or not _alike(place, left[place], right[place], tolerance)
     ]
+
+
+def _alike(place: str, one: Any, other: Any, tolerance: float) -> bool:
+    # Where last digits add up, documents with nearly one score may change places; elsewhere their order is a rule.
+    if ".first." in place and tolerance > NEARLY:
+        return same_hits(one, other, tolerance)
+    return same(one, other, tolerance)
