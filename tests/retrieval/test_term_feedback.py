@@ -104,8 +104,8 @@ def test_an_index_without_document_vectors(tmp_path: Path) -> None:
         (lambda: RM3(documents=51), "RM3 reads at most 50 documents of a topic, not 51"),
         (lambda: RM3(weight=1.1), "between 0 and 1, not 1.1"),
         (lambda: Rocchio(bottom_documents=0), "at least 1 of bottom documents, not 0"),
-        (lambda: Rocchio(beta=-1), "beta is a number from 0 to 1e\+18, not -1"),
-        (lambda: Rocchio(gamma=float("nan")), "gamma is a number from 0 to 1e\+18, not nan"),
+        (lambda: Rocchio(beta=-1), r"beta is a number from 0 to 1e\+18, not -1"),
+        (lambda: Rocchio(gamma=float("nan")), r"gamma is a number from 0 to 1e\+18, not nan"),
     ],
 )
 def test_wrong_settings(make, message: str) -> None:
