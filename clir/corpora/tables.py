@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from clir.support.compression import without_ending
-from clir.support.errors import ClirError, UsageError, unknown
+from clir.support.errors import ClirError
 from clir.support.files import existing, open_text
 
 CSV, TSV, PARQUET = ".csv", (".tsv", ".tab"), ".parquet"
@@ -100,21 +100,6 @@ def named(table: Iterator[Row], path: str | Path) -> Iterator[tuple[str, dict[st
         if len(cells) != len(names):
             raise ClirError(f"{where}: {len(cells)} columns, not the {len(names)} of the header ({', '.join(names)})")
         yield where, dict(zip(names, cells, strict=True))
-
-
-def column(names: Sequence[str], wanted: Sequence[str], what: str, path: str | Path) -> str:
-    """The first of `wanted` that is among a table's columns; UsageError that lists both if none is."""
-    for name in wanted:
-        if name in names:
-            return name
-    raise UsageError(f"{path}: no column for the {what} ({', '.join(wanted)}); its columns: {', '.join(names)}")
-
-
-def chosen(names: Sequence[str], name: str, path: str | Path) -> str:
-    """`name`, which is among a table's columns; UsageError with the nearest one if it is not."""
-    if name not in names:
-        raise UsageError(f"{path}: {unknown('column', name, list(names))}")
-    return name
 
 
 def unquoted(cell: str) -> str:
