@@ -96,7 +96,7 @@ def open_unpacked(path: Path) -> IO[bytes]:
     Reading raises BrokenCompression for a broken stream, and NotUnpacked (a ClirError) for one that unpacks to more
     than RATIO times the file's size; so does opening for a zip of several files, and for one that needs a password.
     """
-    handle = open(path, "rb")  # noqa: SIM115 - whoever reads closes it
+    handle = io.BufferedReader(open(path, "rb", 0), BLOCK)  # noqa: SIM115 - whoever reads closes it
     # Looked at and not read: what is read of a pipe does not come again.
     ending = compression_of(handle.peek(8))
     if ending is None:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from clir.support.errors import UsageError
-from clir.support.files import check_output, replace_folder
+from clir.support.files import check_output, open_text, replace_folder
 
 
 def test_what_can_be_written_passes(tmp_path):
@@ -54,3 +54,13 @@ def test_what_a_kill_left_of_an_exchange_is_removed_by_the_next(tmp_path):
     replace_folder(new, index)
     assert sorted(path.name for path in tmp_path.iterdir()) == [in_use.name, "index"]
     assert (index / "vectors").read_text() == "new"
+
+
+def test_a_carriage_return_in_a_long_first_line_ends_no_line(tmp_path):
+    path = tmp_path / "long.tsv"
+    path.write_bytes(b"1\ta\rb " + b"well " * 20_000 + b"\n2\tc\n")
+    with open_text(path) as lines:
+        assert len(list(lines)) == 2
+    path.write_bytes(b"1\ta\r2\tc\r")
+    with open_text(path) as lines:
+        assert list(lines) == ["1\ta\n", "2\tc\n"]
